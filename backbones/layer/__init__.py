@@ -1,0 +1,1 @@
+"""Layers that several backbones or heads share. Knows nothing of registries."""

@@ -1,0 +1,1 @@
+"""Losses, one per file, the file name being the registry key. Imports none of them."""

@@ -1,0 +1,179 @@
+"""MobileFaceNet: inverted residuals and a global depthwise convolution, made for face verification on phones.
+
+Owns the architecture (the ReLU6 variant) under the names of the public checkpoint, and which of its layers make the
+feature vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from backbones.contract import Backbone, InputShape
+from backbones.layer.input_channels import adapt_kernel, normalization_for
+from backbones.layer.stage import with_parameters
+from backbones.parameter import Fraction
+from backbones.registry import BACKBONES
+
+__all__ = ["MobileFaceNet"]
+
+_BOTTLENECKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
+"""Rows of table 1: expansion, channels, repeats, stride of the first."""
+
+_GRID = 7  # side of the last map at 112 pixels, hence of the global depthwise kernel
+_MAP, _DEPTHWISE, _EMBEDDING = 128, 512, 128
+
+
+@BACKBONES.register("mobile_facenet")
+class MobileFaceNet(Backbone):
+    """MobileFaceNet, pretrained on faces: one million parameters, 640 features.
+
+    Chen et al., 2018, MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verification on Mobile Devices,
+    table 1, with ReLU6 for PReLU. Its own input is an RGB face of 112×112 pixels aligned to the usual five points; at
+    other sizes the last map is averaged to the 7×7 cells that the global depthwise kernel covers.
+
+    Args:
+        shape: Input of the network.
+        taps: What makes the feature vector. `gdconv+map` joins the global depthwise convolution's 512 outputs with the
+            128 channel means of the last map. `embedding` is the paper's 128 numbers, trained to ignore expression.
+        dropout: Dropout of the feature vector.
+
+    Example:
+        >>> net = MobileFaceNet(InputShape(channels=3, size=112))
+        >>> net.map_shape, net.num_features
+        ((128, 7, 7), 640)
+    """
+
+    minimum_size: ClassVar[int] = 16
+
+    def __init__(
+        self,
+        shape: InputShape,
+        *,
+        taps: Literal["gdconv+map", "embedding"] = "gdconv+map",
+        dropout: Fraction = 0.0,
+    ) -> None:
+        super().__init__(shape)
+        self.normalization = normalization_for((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), shape.channels)
+        self.conv1 = _conv_relu6(shape.channels, 64, kernel=3, stride=2)
+        self.dw_conv = _DepthwiseSeparable(64)
+        self.features = nn.Sequential(*_bottlenecks(64))
+        self.conv2: nn.Module = _conv_relu6(_MAP, _DEPTHWISE, kernel=1)
+        self.gdconv: nn.Module = _GlobalDepthwise(_DEPTHWISE)
+        if taps == "embedding":
+            self.conv3: nn.Module = nn.Conv2d(_DEPTHWISE, _EMBEDDING, 1)
+            self.bn: nn.Module = nn.BatchNorm1d(_EMBEDDING)
+        self.dropout = nn.Dropout(dropout)
+        self.taps = taps
+        side = -(-shape.size // 16)  # four strided convolutions that round up
+        self.grid = nn.AdaptiveAvgPool2d(_GRID) if side != _GRID else nn.Identity()
+        self.map_shape = (_MAP, side, side)
+        self.num_features = _EMBEDDING if taps == "embedding" else _DEPTHWISE + _MAP
+
+    def stages(self) -> Mapping[str, nn.Module]:
+        """`conv1`, `dw_conv`, `bottleneck1` to `bottleneck5` (rows of the paper's table), then the feature layers."""
+        parts: dict[str, nn.Module] = {"conv1": self.conv1, "dw_conv": self.dw_conv}
+        start = 0
+        for row, (_, _, repeats, _) in enumerate(_BOTTLENECKS, start=1):
+            parts[f"bottleneck{row}"] = self.features[start : start + repeats]
+            start += repeats
+        parts |= {"conv2": self.conv2, "gdconv": self.gdconv}
+        if self.taps == "embedding":
+            parts |= {"conv3": self.conv3, "bn": self.bn}
+        return with_parameters(parts)
+
+    def forward_map(self, x: Tensor) -> Tensor:
+        """(B, channels, size, size) to the last bottleneck's map (B, *map_shape)."""
+        feature_map: Tensor = self.features(self.dw_conv(self.conv1(x)))
+        return feature_map
+
+    def forward_features(self, feature_map: Tensor) -> Tensor:
+        """(B, *map_shape) to (B, num_features)."""
+        x = self.gdconv(self.grid(self.conv2(feature_map)))  # (B, 512, 1, 1)
+        if self.taps == "embedding":
+            features: Tensor = self.bn(self.conv3(x).flatten(1))
+        else:
+            features = torch.cat([x.flatten(1), feature_map.mean((2, 3))], dim=1)
+        dropped: Tensor = self.dropout(features)
+        return dropped
+
+    def discard_features(self) -> None:
+        """Drop everything after the last bottleneck."""
+        self.conv2, self.gdconv = nn.Identity(), nn.Identity()
+        if self.taps == "embedding":
+            self.conv3, self.bn = nn.Identity(), nn.Identity()
+
+    def convert_weights(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Drop the embedding layers where they are not tapped, and fit the first kernels to the input channels."""
+        dropped = () if self.taps == "embedding" else ("conv3.", "bn.")
+        kept = {name: tensor for name, tensor in state.items() if not name.startswith(dropped)}
+        if "conv1.0.weight" in kept:
+            kept["conv1.0.weight"] = adapt_kernel(kept["conv1.0.weight"], self.shape.channels)
+        return kept
+
+
+class _DepthwiseSeparable(nn.Module):
+    """Depthwise 3×3, then pointwise convolution, each with batch normalisation and ReLU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.bn1(self.depthwise(x)))
+        return torch.relu(self.bn2(self.pointwise(x)))
+
+
+class _InvertedResidual(nn.Module):
+    """Pointwise expansion, depthwise 3×3, linear pointwise projection; a shortcut where the shape stays.
+
+    Sandler et al., 2018, MobileNetV2: Inverted Residuals and Linear Bottlenecks.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, expansion: int, stride: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.conv = nn.Sequential(
+            _conv_relu6(inputs, hidden, kernel=1),
+            _conv_relu6(hidden, hidden, kernel=3, stride=stride, groups=hidden),
+            nn.Conv2d(hidden, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        mapped: Tensor = self.conv(x)
+        return x + mapped if self.shortcut else mapped
+
+
+class _GlobalDepthwise(nn.Module):
+    """A linear depthwise convolution as large as the map: each cell of the face gets its own weight."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, _GRID, groups=channels, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        summed: Tensor = self.bn(self.depthwise(x))
+        return summed
+
+
+def _conv_relu6(inputs: int, outputs: int, *, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU6(inplace=True))
+
+
+def _bottlenecks(inputs: int) -> list[nn.Module]:
+    blocks: list[nn.Module] = []
+    for expansion, outputs, repeats, stride in _BOTTLENECKS:
+        for i in range(repeats):
+            blocks.append(_InvertedResidual(inputs, outputs, expansion=expansion, stride=stride if i == 0 else 1))
+            inputs = outputs
+    return blocks

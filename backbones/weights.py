@@ -1,0 +1,149 @@
+"""Pretrained weights: a file becomes a state dict, a state dict becomes a loaded backbone and a report.
+
+Owns file formats and the accounting of what fitted. Which names a checkpoint uses is the backbone's own knowledge
+(`Backbone.convert_weights`). No file can run code: pickles are read with `weights_only`.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backbones.contract import Backbone
+from backbones.errors import InputError
+
+__all__ = ["LoadReport", "load_weights", "read_state_dict"]
+
+_WRAPPERS = ("state_dict", "model")
+_MODULE = "module."
+_BACKBONE = "backbone."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadReport:
+    """What became of a weights file.
+
+    Attributes:
+        loaded: Names of the backbone's tensors taken over as they were.
+        adapted: Names taken over after a change of shape or value, e.g. kernels summed for grey input.
+        missing: Names the file does not fill, because they are absent or of another shape.
+        unexpected: Names in the file that fit nothing, beyond what the backbone drops on purpose.
+        share: Share of the backbone's parameters, by count of numbers, that were filled.
+    """
+
+    loaded: tuple[str, ...]
+    adapted: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    share: float
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a `.safetensors`, `.pt`, `.pth` or `.pth.tar` file onto the CPU.
+
+    A training checkpoint is unwrapped (`state_dict`, `model`), and the prefix that data-parallel training puts before
+    each name (`module.`) is removed.
+
+    Raises:
+        InputError: There is no such file, it is damaged, it holds code, or it holds no tensors.
+    """
+    if not path.is_file():
+        raise InputError(f"Expected a weights file at `{path}`, but there is none. Check the path.")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    for _ in _WRAPPERS:
+        wrapper = next(
+            (w for w in _WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(w), Mapping)), ""
+        )
+        content = content[wrapper] if wrapper else content
+    items = content.items() if isinstance(content, Mapping) else ()
+    tensors = {str(name): value for name, value in items if isinstance(value, Tensor)}
+    if not tensors:
+        raise InputError(
+            f"Expected `{path}` to hold a state dict, but got no named tensors. Save `model.state_dict()`."
+        )
+    return {name.removeprefix(_MODULE): tensor for name, tensor in tensors.items()}
+
+
+def load_weights(backbone: Backbone, path: Path, minimum: float = 0.9) -> LoadReport:
+    """Fill a backbone from a file, before its head is attached.
+
+    The file holds an original checkpoint of the architecture, or the state of a whole network of this product, whose
+    head is then left out.
+
+    Args:
+        backbone: Filled in place, but not touched if too little fits.
+        path: See `read_state_dict`.
+        minimum: Least share of the parameters that must be filled.
+
+    Raises:
+        InputError: The file cannot be read, or fills less than `minimum`.
+    """
+    state = read_state_dict(path)
+    if any(name.startswith(_BACKBONE) for name in state):
+        state = {name.removeprefix(_BACKBONE): t for name, t in state.items() if name.startswith(_BACKBONE)}
+    converted = backbone.convert_weights(state)
+    own = backbone.state_dict()
+    fitting = {name: t for name, t in converted.items() if name in own and t.shape == own[name].shape}
+    sizes = {name: parameter.numel() for name, parameter in backbone.named_parameters()}
+    share = sum(size for name, size in sizes.items() if name in fitting) / sum(sizes.values())
+    # Checkpoints older than the batch counter of batch normalisation lack it; it matters to nobody.
+    missing = tuple(name for name in own if name not in fitting and not name.endswith("num_batches_tracked"))
+    if share < minimum:
+        raise InputError(
+            f"Expected `{path}` to fill at least {minimum:.0%} of the parameters of {type(backbone).__name__}, but got "
+            f"{share:.0%}: {_explain(missing, own, converted)}. Use a checkpoint of this architecture and input size."
+        )
+    backbone.load_state_dict(fitting, strict=False)
+    originals = {id(tensor) for tensor in state.values()}
+    return LoadReport(
+        loaded=tuple(name for name, t in fitting.items() if id(t) in originals),
+        adapted=tuple(name for name, t in fitting.items() if id(t) not in originals),
+        missing=missing,
+        unexpected=tuple(name for name in converted if name not in own),
+        share=share,
+    )
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"Expected `{path}` to be a safetensors file, but it is damaged: {error}.") from error
+
+
+def _read_pickle(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch remarks on other pickle protocols before it refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"Expected `{path}` to hold nothing but tensors, but it is damaged or holds code, which is not run. "
+            "Save `model.state_dict()` of a model you trust."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise InputError(
+            f"Expected `{path}` to be a PyTorch weights file, but it is damaged. Copy it again."
+        ) from error
+
+
+def _explain(missing: tuple[str, ...], own: Mapping[str, Tensor], converted: Mapping[str, Tensor]) -> str:
+    """The first tensors that the file does not fill, and why."""
+
+    def reason(name: str) -> str:
+        if name not in converted:
+            return f"`{name}` is absent"
+        return f"`{name}` has shape {tuple(converted[name].shape)} instead of {tuple(own[name].shape)}"
+
+    shown = [reason(name) for name in sorted(missing, key=lambda name: name not in converted)[:3]]
+    return "; ".join(shown) + (f"; and {len(missing) - 3} more" if len(missing) > 3 else "")

@@ -1,0 +1,114 @@
+"""Labelled faces of one split, as every other part sees them.
+
+Holds arrays only: which file they came from, and how they were decoded, is the readers' business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backbones.errors import InputError
+
+__all__ = ["SPLITS", "Faces", "content_digest"]
+
+SPLITS = ("train", "validation", "test")
+"""Train fits the members, validation picks epochs and fits the committee, test is looked at by `evaluate` alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces:
+    """The faces of one split.
+
+    Attributes:
+        split: One of `SPLITS`.
+        classes: Class names in label order.
+        ids: (N,) unique names, str.
+        images: (N, size, size) grey or (N, size, size, 3) RGB uint8; may be memory-mapped.
+        labels: (N,) int64 class indices.
+        votes: (N, K) float32 label distributions of several judges, where known.
+        digest: sha256 of pixels and labels, independent of the order and the names of the faces.
+        names_digest: sha256 of the ids in order. Both digests together determine what a fit sees.
+    """
+
+    split: str
+    classes: tuple[str, ...]
+    ids: npt.NDArray[np.str_]
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    votes: npt.NDArray[np.float32] | None = None
+    digest: str
+    names_digest: str
+
+    def __post_init__(self) -> None:
+        if not len(self.ids) == len(self.images) == len(self.labels):
+            raise InputError(
+                f"Expected as many ids and labels as images, but got {len(self.ids)} ids, {len(self.labels)} labels "
+                f"and {len(self.images)} images in the {self.split} split."
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def size(self) -> int:
+        """Side of the square faces in pixels."""
+        return int(self.images.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return 1 if self.images.ndim == 3 else 3
+
+    @property
+    def class_counts(self) -> npt.NDArray[np.int64]:
+        """(K,) faces per class."""
+        return np.bincount(self.labels, minlength=len(self.classes))
+
+    def targets(self, *, use_votes: bool = False) -> npt.NDArray[np.float32]:
+        """(N, K) label distributions: one-hot, or the judges' votes.
+
+        Raises:
+            InputError: Votes are asked for, but the data has none.
+        """
+        if not use_votes:
+            return np.eye(len(self.classes), dtype=np.float32)[self.labels]
+        if self.votes is None:
+            raise InputError(
+                "Expected the data to have votes because of `targets: votes`, but it has none. "
+                "Name a votes file: `data: {votes: ferplus.csv}`."
+            )
+        return self.votes
+
+    def take(self, rows: Any) -> Faces:
+        """The faces at `rows` (anything numpy indexes with), with digests of their own."""
+        images, labels = np.ascontiguousarray(self.images[rows]), self.labels[rows]
+        votes = None if self.votes is None else self.votes[rows]
+        digest = content_digest(images, labels, votes)
+        ids = self.ids[rows]
+        return replace(
+            self, ids=ids, images=images, labels=labels, votes=votes, digest=digest, names_digest=digest_of_ids(ids)
+        )
+
+
+def content_digest(images: npt.NDArray[Any], labels: npt.NDArray[Any], votes: npt.NDArray[Any] | None = None) -> str:
+    """sha256 over the sorted digests of single faces (shape, pixels, label, votes): the order of faces is ignored."""
+    shape = repr(tuple(images.shape[1:])).encode()
+    singles = []
+    for row in range(len(labels)):
+        single = hashlib.blake2b(shape, digest_size=16)
+        single.update(np.ascontiguousarray(images[row]).data)
+        single.update(int(labels[row]).to_bytes(4, "little"))
+        if votes is not None:
+            single.update(np.ascontiguousarray(votes[row], dtype="<f4").data)
+        singles.append(single.digest())
+    return hashlib.sha256(b"".join(sorted(singles))).hexdigest()
+
+
+def digest_of_ids(ids: npt.NDArray[np.str_]) -> str:
+    """sha256 of the ids in order."""
+    return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()

@@ -1,0 +1,228 @@
+"""The specification of a member: everything that determines how it is built and trained.
+
+Specs are what `members.yaml` becomes. They are frozen, refuse unknown fields, and their fingerprint is the resume key.
+Which component names exist is the registries' business; files and arrays are the pipelines'.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ensemble.canonical import digest_of
+
+__all__ = [
+    "ComponentSpec",
+    "DataSpec",
+    "FreezeSpec",
+    "InputSpec",
+    "MemberSpec",
+    "OptimizerSpec",
+    "ScheduleSpec",
+    "WeightsSpec",
+]
+
+_FINGERPRINT_VERSION = 1
+"""Raised whenever the same spec would train to another result."""
+
+
+class Spec(BaseModel):
+    """Base of all specs: frozen, keyword-only, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ComponentSpec(BaseModel):
+    """A registered component: its name `kind` and its keyword parameters.
+
+    Example:
+        >>> ComponentSpec(kind="dal", hidden=256).parameters
+        {'hidden': 256}
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters without the name."""
+        return dict(self.model_extra or {})
+
+
+def _named(value: Any) -> Any:
+    """A bare name stands for the component without parameters: `normalize: mean_std`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+Named = Annotated[ComponentSpec, BeforeValidator(_named)]
+
+
+class InputSpec(Spec):
+    """What a network sees of a face.
+
+    Attributes:
+        size: Side of the square input in pixels; None keeps the faces' own.
+        channels: 1 grey, 3 RGB; grey faces are repeated, colour faces are reduced to luma.
+        normalize: A registered normaliser.
+        interpolation: How faces of another size are resampled.
+    """
+
+    size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    channels: Literal[1, 3] = 1
+    normalize: Named = ComponentSpec(kind="mean_std")
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+
+
+class WeightsSpec(Spec):
+    """Pretrained weights of the backbone.
+
+    Attributes:
+        file: A local file (.safetensors, .pt, .pth, .pth.tar).
+        optional: Leave the member out, with a note, where the file is absent; otherwise that is an error.
+        minimum: Least share of the backbone's parameters that the file must fill.
+        sha256: Digest of the file, filled in when the fit is planned.
+    """
+
+    file: str
+    optional: bool = False
+    minimum: Annotated[float, Field(ge=0, le=1)] = 0.9
+    sha256: str | None = None
+
+
+class FreezeSpec(Spec):
+    """Which part of the backbone keeps its weights.
+
+    Attributes:
+        until: Name of the last frozen stage (that stage and all before it), or `backbone` for all of it: then features
+            are computed once and cached, and only the head is trained.
+    """
+
+    until: str
+
+
+class OptimizerSpec(Spec):
+    """The optimiser and its learning rate.
+
+    Attributes:
+        kind: Algorithm.
+        lr: Peak learning rate of the head (and of the backbone, unless `backbone_lr` is given).
+        backbone_lr: Learning rate of the backbone.
+        weight_decay: Decoupled for adamw, L2 for the others; not applied to biases and normalisation layers.
+        momentum: For sgd and rmsprop.
+        nesterov: For sgd.
+    """
+
+    kind: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    backbone_lr: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
+
+
+class ScheduleSpec(Spec):
+    """Learning rate over the epochs, stepped after every update (timm schedulers).
+
+    Attributes:
+        kind: Shape of the decay.
+        warmup_epochs: Linear warm-up from `warmup_lr` × the peak rate; fractions are allowed.
+        warmup_lr: Start of the warm-up, as a share of the peak rate.
+        min_lr: End of the decay, as a share of the peak rate.
+        decay_epochs: Epochs between steps (kind `step`).
+        decay_rate: Factor at each step (kind `step`).
+    """
+
+    kind: Literal["constant", "cosine", "linear", "step"] = "cosine"
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    warmup_lr: Annotated[float, Field(gt=0, le=1)] = 0.05
+    min_lr: Annotated[float, Field(ge=0, le=1)] = 0.01
+    decay_epochs: Annotated[float, Field(gt=0)] = 10
+    decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+
+class DataSpec(BaseModel):
+    """Where the faces come from; other fields are options of the reader.
+
+    Attributes:
+        source: A path (csv, csv.gz, tar.gz, zip, folder) or `synthetic`.
+        votes: FER+ votes file; gives every face a label distribution.
+        reader: Name of the reader; None lets the source's layout decide.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    source: str
+    votes: str | None = None
+    reader: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the reader."""
+        return dict(self.model_extra or {})
+
+
+class MemberSpec(Spec):
+    """One member of the committee.
+
+    Attributes:
+        name: Unique name, also its folder's.
+        groups: Groups that the committee tree may name.
+        backbone: Registered backbone.
+        head: Registered head.
+        loss: Registered loss.
+        input: What the network sees.
+        weights: Pretrained weights; None trains from random initialisation.
+        freeze: Frozen part of the backbone; None trains all of it.
+        augment: Name of a preset, or a list of albumentations transforms.
+        targets: Train on the labels, or on the judges' votes.
+        optimizer: Optimiser.
+        schedule: Learning-rate schedule.
+        epochs: Passes over the training faces.
+        batch_size: Faces per update.
+        seed: Seed of initialisation, order, augmentation and dropout.
+        clip: Largest norm of the gradient; None leaves it alone.
+        ema: Decay of an exponential moving average of the weights; the average is what is evaluated and kept.
+        select: Which epoch is kept: the best validation NLL or accuracy, or the last one.
+        patience: Stop after so many epochs without a better one.
+        precision: Arithmetic of training; `auto` takes bfloat16 where the processor multiplies it in hardware.
+            Validation and prediction are always float32.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    groups: tuple[str, ...] = ()
+    backbone: ComponentSpec
+    head: Named = ComponentSpec(kind="linear")
+    loss: Named = ComponentSpec(kind="cross_entropy")
+    input: InputSpec = InputSpec()
+    weights: WeightsSpec | None = None
+    freeze: FreezeSpec | None = None
+    augment: str | tuple[ComponentSpec, ...] = "none"
+    targets: Literal["labels", "votes"] = "labels"
+    optimizer: OptimizerSpec = OptimizerSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    seed: Annotated[int, Field(ge=0)] = 0
+    clip: Annotated[float, Field(gt=0)] | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    select: Literal["nll", "accuracy", "last"] = "nll"
+    patience: Annotated[int, Field(ge=1)] | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+
+    @property
+    def frozen_backbone(self) -> bool:
+        """Whether the whole backbone is frozen, so that its features are computed once."""
+        return self.freeze is not None and self.freeze.until == "backbone"
+
+    def fingerprint(self, data_digest: str) -> str:
+        """The resume key: sha256 over all that changes the trained member.
+
+        The member's name, its groups and the path of its weights do not; the content of the weights does.
+
+        Args:
+            data_digest: Digest of the faces that it is trained and validated on.
+        """
+        content = self.model_dump(mode="json", exclude={"name": True, "groups": True, "weights": {"file", "optional"}})
+        return digest_of({"version": _FINGERPRINT_VERSION, "data": data_digest, "member": content})

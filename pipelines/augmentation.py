@@ -1,0 +1,108 @@
+"""Training-time augmentation: the one module that knows albumentations.
+
+Presets are named lists of transforms; a YAML list is the same in the open. Transforms act on the uint8 face at its own
+size, before anything a member does to its input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backbones.errors import InputError, Problem, nearest
+from ensemble.spec import ComponentSpec
+from pipelines.environment import prepare_environment
+
+__all__ = ["PRESETS", "Augmentation", "check_augment"]
+
+_FLIP = {"kind": "HorizontalFlip", "p": 0.5}
+_SHIFT = {"kind": "Affine", "translate_px": [-4, 4], "border_mode": 1, "p": 1.0}
+_AFFINE = {
+    "kind": "Affine",
+    "rotate": [-15, 15],
+    "scale": [0.8, 1.2],
+    "translate_px": [-3, 3],
+    "keep_ratio": True,
+    "border_mode": 1,
+    "p": 1.0,
+}
+_LIGHT = {"kind": "RandomBrightnessContrast", "brightness_limit": 0.2, "contrast_limit": 0.2, "p": 0.8}
+_ERASE = {
+    "kind": "CoarseDropout",
+    "num_holes_range": [1, 1],
+    "hole_height_range": [0.16, 0.38],
+    "hole_width_range": [0.16, 0.38],
+    "fill": "random_uniform",
+    "p": 0.4,
+}
+
+PRESETS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "none": (),
+    "flip": (_FLIP,),
+    "shift_flip": (_FLIP, _SHIFT),
+    "affine": (_FLIP, _AFFINE),
+    "strong": (_FLIP, _AFFINE, _LIGHT, _ERASE),
+}
+"""Border pixels are repeated outwards; shifts are pixels of the face."""
+
+
+def check_augment(augment: str | Sequence[ComponentSpec], where: str) -> list[Problem]:
+    """Problems of an `augment:` value that can be told without loading the library."""
+    if isinstance(augment, str) and augment not in PRESETS:
+        message = f"Expected the name of a preset or a list of transforms, but got {augment!r}. "
+        return [Problem.at(where, message + nearest(augment, PRESETS))]
+    return []
+
+
+class Augmentation:
+    """A seeded chain of transforms on single faces.
+
+    Args:
+        augment: Name of a preset, or the transforms: albumentations class names and keyword parameters.
+
+    Raises:
+        InputError: The preset or a transform does not exist, or the library refuses its parameters.
+    """
+
+    def __init__(self, augment: str | Sequence[ComponentSpec]) -> None:
+        problems = check_augment(augment, "augment")
+        if problems:
+            raise InputError(problems[0])
+        steps = [ComponentSpec(**s) for s in PRESETS[augment]] if isinstance(augment, str) else list(augment)
+        self._chain = _compose(steps) if steps else None
+
+    def seed(self, seed: int) -> None:
+        """Start the random sequence anew: the same seed and the same faces give the same pixels."""
+        if self._chain is not None:
+            self._chain.set_random_seed(seed % 2**32)
+
+    def __call__(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """(B, H, W) or (B, H, W, 3) uint8 to the same shape."""
+        if self._chain is None:
+            return faces
+        layers = faces[..., np.newaxis] if faces.ndim == 3 else faces  # (B, H, W, C)
+        changed = np.stack([self._chain(image=face)["image"] for face in layers])
+        return changed.reshape(faces.shape)
+
+
+def _compose(steps: Sequence[ComponentSpec]) -> Any:
+    prepare_environment()  # the library's import would ask a server for newer versions
+    import albumentations
+
+    transforms = []
+    for index, step in enumerate(steps):
+        where = f"augment[{index}]"
+        cls = getattr(albumentations, step.kind, None)
+        if not (isinstance(cls, type) and issubclass(cls, albumentations.BasicTransform)):
+            known = [n for n in dir(albumentations) if n[:1].isupper()]
+            message = f"Expected the name of an albumentations transform, but got {step.kind!r}. "
+            raise InputError(Problem.at(f"{where}.kind", message + nearest(step.kind, known)))
+        try:
+            transforms.append(cls(**step.parameters))
+        except (TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(Problem.at(where, f"Expected valid parameters of {step.kind}, but got: {reason}")) from None
+    return albumentations.Compose(transforms)

@@ -1,0 +1,155 @@
+"""Where training batches come from: augmented faces, or cached features of a frozen backbone.
+
+Every epoch's order and augmentation follow from (seed, epoch) alone, so a fit resumed at an epoch sees exactly what
+the uninterrupted one saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipelines.augmentation import Augmentation
+
+__all__ = ["Batches", "FaceBatches", "FeatureBatches", "derived_seed"]
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+_AHEAD = 4
+
+
+def derived_seed(*parts: object) -> int:
+    """A 63-bit seed that depends on all of `parts`, equal on all machines."""
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+class Batches(Protocol):
+    """Training batches, epoch by epoch."""
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        ...
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs, target distributions) of one epoch; `number` counts from 0."""
+        ...
+
+
+def _schedule(count: int, batch_size: int, seed: int, epoch: int) -> list[npt.NDArray[np.int64]]:
+    """Rows of every batch. A last, smaller batch is left out: batch norm needs several faces, and order is redrawn."""
+    order = np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(count)
+    size = min(batch_size, count)
+    return [order[start : start + size] for start in range(0, count - size + 1, size)]
+
+
+class FaceBatches:
+    """Augmented faces (B, H, W[, 3]) uint8; one thread prepares the next batches while the network works.
+
+    Args:
+        images: (N, H, W) or (N, H, W, 3) uint8, may be memory-mapped.
+        targets: (N, K) float32 label distributions.
+        augmentation: What is done to each face.
+        batch_size: Faces per batch.
+        seed: The member's seed.
+    """
+
+    def __init__(
+        self,
+        images: npt.NDArray[np.uint8],
+        targets: npt.NDArray[np.float32],
+        *,
+        augmentation: Augmentation,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.images, self.targets = images, torch.from_numpy(np.ascontiguousarray(targets))
+        self.augmentation, self.batch_size, self.seed = augmentation, batch_size, seed
+
+    def __len__(self) -> int:
+        return max(1, len(self.images) // min(self.batch_size, len(self.images)))
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of one epoch, made in order by a thread of their own."""
+        self.augmentation.seed(derived_seed(self.seed, "augment", number))
+        rows = _schedule(len(self.images), self.batch_size, self.seed, number)
+
+        def make(batch: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+            faces = self.augmentation(np.ascontiguousarray(self.images[batch]))
+            return torch.from_numpy(np.ascontiguousarray(faces)), self.targets[batch]
+
+        return prefetched(make, rows)
+
+
+class FeatureBatches:
+    """Cached features (B, F); with several views of each face one is drawn at random.
+
+    Args:
+        features: (V, N, F) float32, may be memory-mapped.
+        targets: (N, K) float32 label distributions.
+        batch_size: Faces per batch.
+        seed: The member's seed.
+    """
+
+    def __init__(
+        self, features: npt.NDArray[np.float32], targets: npt.NDArray[np.float32], *, batch_size: int, seed: int
+    ) -> None:
+        self.features, self.targets = features, torch.from_numpy(np.ascontiguousarray(targets))
+        self.batch_size, self.seed = batch_size, seed
+
+    def __len__(self) -> int:
+        count = self.features.shape[1]
+        return max(1, count // min(self.batch_size, count))
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of one epoch."""
+        views, count, _ = self.features.shape
+        view = np.random.default_rng(derived_seed(self.seed, "view", number)).integers(views, size=count)
+        for rows in _schedule(count, self.batch_size, self.seed, number):
+            yield torch.from_numpy(np.ascontiguousarray(self.features[view[rows], rows])), self.targets[rows]
+
+
+def prefetched(make: Callable[[In], Out], items: list[In]) -> Iterator[Out]:
+    """Yield `make(item)` for every item in order, made a few items ahead by one thread.
+
+    An exception in `make` is raised here; leaving the iterator early ends the thread.
+    """
+    ready: queue.Queue[Out | BaseException | None] = queue.Queue(_AHEAD)
+    stopped = threading.Event()
+
+    def put(value: Out | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(value, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                if stopped.is_set():
+                    return
+                put(make(item))
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while (value := ready.get()) is not None:
+            if isinstance(value, BaseException):
+                raise value
+            yield value
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,173 @@
+"""The command line: signatures and help. Every command imports its work when it runs, so `--help` is quick.
+
+Exit codes: 0 done, 2 wrong input (one message, no traceback), 1 a fault of the program, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from backbones.errors import InputError
+from pipelines.environment import prepare_environment
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ensemble",
+    help="Facial expression recognition by committees of transfer-learned networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+members_app = typer.Typer(help="Check members, and list what they can be made of.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at labelled faces.", no_args_is_help=True)
+app.add_typer(members_app, name="members")
+app.add_typer(data_app, name="data")
+
+
+class Vote(StrEnum):
+    """How one member's votes over the views are fused."""
+
+    mean_probability = "mean_probability"
+    mean_logit = "mean_logit"
+    hard_vote = "hard_vote"
+
+
+class DetectMode(StrEnum):
+    """Where faces are searched for."""
+
+    auto = "auto"
+    mtcnn = "mtcnn"
+    none = "none"
+
+
+Members = Annotated[Path, typer.Option("--members", "-m", help="The members.yaml.")]
+Data = Annotated[
+    Optional[str], typer.Option(help="Overrides the YAML's data: a csv, zip, tar.gz or folder, or `synthetic`.")  # noqa: UP045
+]
+Weights = Annotated[Optional[list[Path]], typer.Option(help="Folder to look for weights files in; repeatable.")]  # noqa: UP045
+Device = Annotated[Optional[str], typer.Option(help="Torch device; default: CUDA where there is one.")]  # noqa: UP045
+Committee = Annotated[
+    Optional[str], typer.Option(help="Folder or name of a committee; default: the newest finished one.")  # noqa: UP045
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
+
+
+@app.command()
+def fit(
+    members: Members = Path("members.yaml"),
+    data: Data = None,
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the committee [mlruns/committees/NAME].")] = None,  # noqa: UP045
+    weights: Weights = None,
+    device: Device = None,
+    track: Annotated[bool, typer.Option("--track/--no-track", help="Log to MLflow.")] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Train or resume every member, fit the committee, track it, print the table."""
+    from pipelines.fit import fit_committee
+
+    fit_committee(members, data=data, out=out, device=device, weights=weights or [], track=track, quiet=quiet)
+
+
+@app.command()
+def predict(
+    inputs: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[INPUT ...]", help="Images, folders, zips, globs, or one labelled data set."),
+    ] = None,
+    tta: Annotated[int, typer.Option(help="Perturbed views of each face that every member votes over.")] = 1,
+    out: Annotated[Path, typer.Option(help="Prediction file: .csv, .jsonl or .parquet.")] = Path("predictions.csv"),
+    committee: Committee = None,
+    detect: Annotated[DetectMode, typer.Option(help="Where to look for faces.")] = DetectMode.auto,
+    vote: Annotated[Vote, typer.Option(help="How one member's views are fused.")] = Vote.mean_probability,
+    batch_size: Annotated[int, typer.Option(help="Faces in memory at a time; never changes an answer.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the views.")] = 0,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
+    """Predict faces with a committee; without INPUT, the validation faces it was fitted on."""
+    from pipelines.predict import predict_files
+
+    summary = predict_files(
+        inputs or [], out=out, committee=committee, tta=tta, vote=vote.value, detect=detect.value,
+        batch_size=batch_size, seed=seed, device=device, quiet=quiet,
+    )  # fmt: skip
+    for line in summary.lines():
+        typer.echo(line)
+    counts = ", ".join(f"{label} {count:,}" for label, count in summary.labels.most_common())
+    typer.echo(f"{out}: {summary.faces:,} faces ({counts})")
+
+
+@app.command()
+def fuse(committee: Committee = None) -> None:
+    """Refit every fusion rule of a committee from its stored probabilities; runs no network."""
+    from pipelines.fuse import fuse_committee
+
+    fuse_committee(committee)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open the MLflow page where members are compared."""
+    from pipelines.tracking import serve_ui
+    from pipelines.workspace import Workspace
+
+    raise typer.Exit(serve_ui(Workspace(), host=host, port=port))
+
+
+@members_app.command("list")
+def members_list() -> None:
+    """List backbones, heads, losses, normalisers, rules and readers with their parameters."""
+    from pipelines.members import listing
+
+    typer.echo(listing())
+
+
+@members_app.command("check")
+def members_check(
+    files: Annotated[list[Path], typer.Argument(help="One or several members.yaml.")],
+    weights: Weights = None,
+) -> None:
+    """Build every member of the files: parameters, output shape and initial loss."""
+    from pipelines.members import check
+
+    check(files, weights=weights or [])
+
+
+@data_app.command("describe")
+def data_describe(
+    source: Annotated[str, typer.Argument(help="A csv, zip, tar.gz or folder, or `synthetic`.")],
+) -> None:
+    """Count faces by split and class, and print the digest."""
+    from pipelines.members import describe_data
+
+    describe_data(source)
+
+
+def main() -> None:
+    """Entry point of the `ensemble` script."""
+    prepare_environment()
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"ensemble: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("ensemble: interrupted; what was finished is kept, the same command resumes.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

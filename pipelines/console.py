@@ -1,0 +1,81 @@
+"""What the user sees of long work: progress with time left, notes, tables. The one module that knows rich.
+
+Results go to standard output, everything else to standard error. Without a terminal, progress is one line an epoch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+__all__ = ["Bar", "Console"]
+
+
+class Bar:
+    """One progress bar; counts steps towards a total."""
+
+    def __init__(self, progress: Progress, label: str, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=max(total, 1))
+
+    def advance(self, steps: int = 1) -> None:
+        """Some more steps are done."""
+        self._progress.advance(self._task, steps)
+
+    def set(self, done: int, total: int | None = None) -> None:
+        """So many steps are done in all."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def label(self, text: str) -> None:
+        """Change the text before the bar."""
+        self._progress.update(self._task, description=text)
+
+
+class Console:
+    """Standard error for progress and notes, standard output for results.
+
+    Args:
+        quiet: Say nothing but results and errors.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._errors = RichConsole(stderr=True, highlight=False, quiet=quiet)
+        self._live = self._errors.is_terminal and not quiet
+
+    def note(self, text: str) -> None:
+        """One line about what goes on."""
+        if not self.quiet:
+            self._errors.print(text, markup=False, soft_wrap=True)
+
+    def step(self, text: str) -> None:
+        """One line that replaces a bar where there is no terminal."""
+        if not self._live:
+            self.note(text)
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Bar]:
+        """A progress bar with elapsed and remaining time; invisible without a terminal."""
+        columns = (
+            TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=self._errors, transient=True, disable=not self._live) as progress:
+            yield Bar(progress, label, total)
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]], *, strong: int | None = None) -> None:
+        """Print a table on standard output; the row `strong` is set in bold."""
+        table = Table(title=title, title_justify="left")
+        for index, name in enumerate(header):
+            table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+        for index, row in enumerate(rows):
+            table.add_row(*map(str, row), style="bold" if index == strong else None)
+        width = None if sys.stdout.isatty() else 140
+        RichConsole(highlight=False, width=width).print(table)
+

@@ -1,0 +1,64 @@
+"""The device, its arithmetic, and the settings that make results repeat."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+
+from backbones.errors import InputError
+
+__all__ = ["autocast", "choose_device", "describe_device", "forward_rows", "resolve_precision"]
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The torch device of that name; default CUDA where there is one. Also sets the process up for repeatable speed.
+
+    Raises:
+        InputError: There is no such device here.
+    """
+    torch.set_flush_denormal(True)  # denormal weights slow CPU training down several times
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"Expected `--device` to be a device of this machine, but got {name!r}: {reason}") from None
+    return device
+
+
+def forward_rows(device: torch.device) -> int:
+    """Rows of every inference batch.
+
+    Matrix kernels round differently for different batch sizes. Inference therefore always runs batches of this one
+    size, the last one padded: then a face's probabilities do not depend on which other faces are asked for.
+    """
+    return 16 if device.type == "cpu" else 512
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """`auto` becomes bfloat16 where the device multiplies it in hardware, float32 elsewhere."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+    return "bfloat16" if fast else "float32"
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Mixed precision for the forward pass of training; nothing for float32."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in a few words, for reports."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"

@@ -1,0 +1,218 @@
+"""Decoded faces, stored once: memory-mapped pixels per split, so that training never parses a source twice.
+
+`load_faces` is the one way from a source to `Faces`. A stored data set is one folder, made under another name and
+renamed when complete; processes that make the same one at the same time end with the same result. Opening one split
+touches no file of another: the test split stays closed until someone asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backbones.errors import InputError
+from ensemble.binding import check_component
+from ensemble.faces import Faces
+from pipelines.atomic import write_json
+from pipelines.face_writer import write_faces
+from pipelines.fingerprint import FileDigests, digest_text
+from pipelines.readers import READERS, Reader, choose_reader, require_source
+
+__all__ = ["FaceStore", "load_faces"]
+
+STORE_VERSION = 1
+"""Goes up when decoding or the stored format changes: older folders are then made anew."""
+
+_META = "meta.json"
+_ABANDONED_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceStore:
+    """A stored data set; its splits are opened one by one.
+
+    Attributes:
+        folder: Where it lies.
+        source: What it was read from.
+        reader: Name of the reader.
+        classes: Class names in label order.
+        counts: Faces per split; a split without faces is missing.
+        class_counts: Faces per split and class.
+        size: Side of the faces in pixels.
+        channels: 1 for grey, 3 for RGB.
+        digest: sha256 over all splits' pixels, labels and votes, whatever the source's layout and order.
+        digests: The same per split.
+        names_digests: sha256 of the ids in order per split.
+    """
+
+    folder: Path
+    source: str
+    reader: str
+    classes: tuple[str, ...]
+    counts: Mapping[str, int]
+    class_counts: Mapping[str, tuple[int, ...]]
+    size: int
+    channels: int
+    digest: str
+    digests: Mapping[str, str]
+    names_digests: Mapping[str, str]
+
+    def split(self, name: str) -> Faces:
+        """Open one split; its pixels are memory-mapped.
+
+        Raises:
+            InputError: The data has no such split.
+        """
+        self._require(name)
+        votes = self.folder / f"{name}.votes.npy"
+        return Faces(
+            split=name,
+            classes=self.classes,
+            ids=np.load(self.folder / f"{name}.ids.npy"),
+            images=np.load(self.folder / f"{name}.images.npy", mmap_mode="r"),
+            labels=np.load(self.folder / f"{name}.labels.npy"),
+            votes=np.load(votes) if votes.exists() else None,
+            digest=self.digests[name],
+            names_digest=self.names_digests[name],
+        )
+
+    def groups(self, name: str) -> npt.NDArray[np.str_] | None:
+        """Group (a person, say) of every face of a split, if known.
+
+        Raises:
+            InputError: The data has no such split.
+        """
+        self._require(name)
+        path = self.folder / f"{name}.groups.npy"
+        return np.load(path) if path.exists() else None
+
+    def _require(self, name: str) -> None:
+        if name not in self.counts:
+            found = ", ".join(f"{split} ({count} faces)" for split, count in self.counts.items())
+            raise InputError(f"Expected {self.source} to have a {name} split, but it has {found}.")
+
+
+def load_faces(
+    source: str | Path,
+    *,
+    reader: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    votes: str | Path | None = None,
+    cache: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> FaceStore:
+    """Open a data set, decoding and storing it first if it is new or has changed.
+
+    Args:
+        source: A path, or `synthetic`.
+        reader: Name of the reader; None lets the source's layout decide.
+        options: The reader's parameters.
+        votes: FER+ votes file.
+        cache: The data set is stored in a folder of `<cache>/faces`.
+        progress: Called with (faces done, faces in all) while decoding.
+
+    Returns:
+        The stored data set.
+
+    Raises:
+        InputError: The source is missing, damaged or of no known layout; an option is wrong; or the data set is unfit:
+            duplicate ids, people in two splits, empty or swapped splits.
+    """
+    name = reader or choose_reader(source)
+    problems = check_component(name, options or {}, READERS, "data")
+    if problems:
+        raise InputError("\n".join(problems))
+    votes = None if votes is None else require_source(votes)
+    digests = FileDigests(cache / "faces" / "digests")
+    built: Reader = READERS.build(name, **(options or {}))
+    resolved = {key: p.default for key, p in READERS.describe(name).parameters.items()} | dict(options or {})
+    key = digest_text(
+        [
+            STORE_VERSION,
+            name,
+            json.dumps(resolved, sort_keys=True),
+            _fingerprint(built, source, digests),
+            digests.of(votes) if votes else None,
+        ]
+    )
+    folder = cache / "faces" / key[:32]
+    store = _open(folder, source)
+    if store is None:
+        with _making(folder) as temporary:
+            meta = write_faces(built, source, votes=votes, folder=temporary, progress=progress)
+            write_json(temporary / _META, {"reader": name, **meta, "files": _sizes(temporary)})
+        store = _open(folder, source)
+    assert store is not None  # it has just been made
+    return store
+
+
+def _fingerprint(reader: Reader, source: str | Path, digests: FileDigests) -> str:
+    """The reader's fingerprint; that of a file is its sha256, which may be remembered."""
+    path = Path(source).expanduser()
+    if not path.is_file():
+        return reader.fingerprint(source)
+    known = digests.recall(path)
+    if known is None:
+        known = reader.fingerprint(source)
+        digests.remember(path, known)
+    return known
+
+
+def _open(folder: Path, source: str | Path) -> FaceStore | None:
+    """The stored data set, or None if there is none or files of it are missing or cut short."""
+    try:
+        meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+        if any((folder / name).stat().st_size != size for name, size in meta.pop("files").items()):
+            return None
+        meta["classes"] = tuple(meta["classes"])
+        meta["class_counts"] = {split: tuple(counts) for split, counts in meta["class_counts"].items()}
+        return FaceStore(folder=folder, source=str(source), **meta)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[Path]:
+    """Give a temporary sibling of `folder`, renamed to it on success and removed otherwise."""
+    _remove_abandoned(folder)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        _rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename(temporary: Path, folder: Path) -> None:
+    if _open(folder, "") is not None:
+        return  # another process was faster, with the same result
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if _open(folder, "") is None:
+            raise
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left behind; a running one is never a day old."""
+    for left in folder.parent.glob(".*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)

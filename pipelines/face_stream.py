@@ -1,0 +1,243 @@
+"""What `ensemble predict` is given becomes a stream of faces, block by block in constant memory.
+
+An input is an image, a folder, a zip, a glob, or a labelled data set that a reader knows; without one, it is the
+validation split of the data the committee was fitted on.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backbones.errors import InputError
+from pipelines.detection import FaceDetector
+from pipelines.face_store import FaceStore
+from pipelines.file_tree import is_archive, stream_files
+from pipelines.image_file import IMAGE_SUFFIXES, decode_image
+from pipelines.image_tree import image_names
+from pipelines.listing import Listing
+from pipelines.predictor import to_face
+from pipelines.readers import READERS, choose_reader
+
+__all__ = ["FaceBlock", "ImageStream", "LabelledStream", "StoreStream", "open_stream"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceBlock:
+    """Some faces of the committee's own size.
+
+    Attributes:
+        images: Name of the image that each face is from.
+        numbers: Number of each face within its image.
+        faces: (N, size, size) or (N, size, size, 3) uint8.
+        boxes: (N, 4) pixels of the image, NaN where the image is the face.
+        labels: (N,) class indices, -1 where unknown.
+        splits: Split of each face, empty where there is none.
+    """
+
+    images: list[str]
+    numbers: list[int]
+    faces: npt.NDArray[np.uint8]
+    boxes: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    splits: list[str]
+
+    @property
+    def keys(self) -> list[str]:
+        """Unique names of the faces, which also seed their views."""
+        return [i if n == 0 else f"{i}#{n}" for i, n in zip(self.images, self.numbers, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What the committee takes: faces of `size` pixels with `channels`, in blocks of `rows`."""
+
+    size: int
+    channels: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreStream:
+    """The validation split of stored faces."""
+
+    store: FaceStore
+    shape: Shape
+    labelled = True
+
+    def __len__(self) -> int:
+        return int(self.store.counts["validation"])
+
+    def blocks(self) -> Iterator[FaceBlock]:
+        """Blocks in stored order."""
+        faces = self.store.split("validation")
+        for start in range(0, len(faces), self.shape.rows):
+            part = slice(start, start + self.shape.rows)
+            names = [str(i) for i in faces.ids[part]]
+            yield _ready(names, faces.images[part], faces.labels[part], ["validation"] * len(names), self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledStream:
+    """A data set in a layout that a reader knows, with the committee's classes."""
+
+    source: Path
+    reader: Any
+    listing: Listing
+    shape: Shape
+    labelled = True
+
+    def __len__(self) -> int:
+        return len(self.listing)
+
+    def blocks(self) -> Iterator[FaceBlock]:
+        """Blocks in the source's order."""
+        row = 0
+        for images in self.reader.decode(self.source, self.listing):
+            for start in range(0, len(images), self.shape.rows):
+                part = images[start : start + self.shape.rows]
+                rows = slice(row, row + len(part))
+                row += len(part)
+                names = [str(i) for i in self.listing.ids[rows]]
+                splits = [str(s) for s in self.listing.splits[rows]]
+                yield _ready(names, part, self.listing.labels[rows], splits, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageStream:
+    """Image files, each with any number of faces.
+
+    Attributes:
+        files: (file, None), or (folder or archive, name in it).
+        missed: Told the name of every photo without a face.
+    """
+
+    files: Sequence[tuple[Path, str | None]]
+    detector: FaceDetector
+    shape: Shape
+    missed: Callable[[str], None]
+    labelled = False
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def blocks(self) -> Iterator[FaceBlock]:
+        """Blocks in the order of the files."""
+        images: list[str] = []
+        numbers: list[int] = []
+        faces: list[npt.NDArray[np.uint8]] = []
+        boxes: list[tuple[float, ...]] = []
+        for name, data in self._contents():
+            found = self.detector.find(decode_image(data, name=name))
+            if not found:
+                self.missed(name)
+            for number, face in enumerate(found):
+                images.append(name)
+                numbers.append(number)
+                faces.append(to_face(face.pixels, self.shape.size, self.shape.channels))
+                boxes.append(face.box or (np.nan,) * 4)
+            if len(faces) >= self.shape.rows:
+                yield self._block(images, numbers, faces, boxes)
+                images, numbers, faces, boxes = [], [], [], []
+        if faces:
+            yield self._block(images, numbers, faces, boxes)
+
+    def _contents(self) -> Iterator[tuple[str, bytes]]:
+        for path, inner in self.files:
+            if inner is not None:
+                yield from ((f"{path}/{name}", data) for name, data in stream_files(path, [inner]))
+                continue
+            try:
+                yield str(path), path.read_bytes()
+            except OSError as error:
+                raise InputError(f"Expected `{path}` to be an image file, but got: {error.strerror}.") from None
+
+    def _block(
+        self,
+        images: list[str],
+        numbers: list[int],
+        faces: list[npt.NDArray[np.uint8]],
+        boxes: list[tuple[float, ...]],
+    ) -> FaceBlock:
+        count = len(images)
+        return FaceBlock(
+            images=images, numbers=numbers, faces=np.stack(faces), boxes=np.array(boxes, np.float64),
+            labels=np.full(count, -1, np.int64), splits=[""] * count,
+        )  # fmt: skip
+
+
+def open_stream(
+    inputs: Sequence[str],
+    *,
+    detector: FaceDetector,
+    classes: tuple[str, ...],
+    shape: Shape,
+    missed: Callable[[str], None],
+) -> LabelledStream | ImageStream:
+    """Decide what the inputs are.
+
+    A single source in a known layout with the committee's classes is labelled data, unless faces are to be detected
+    in it. Everything else is images.
+
+    Raises:
+        InputError: An input does not exist or holds no image.
+    """
+    paths = [path for text in inputs for path in _expanded(text)]
+    if len(paths) == 1 and detector.mode != "mtcnn":
+        labelled = _labelled(paths[0], classes, shape)
+        if labelled is not None:
+            return labelled
+    files = [file for path in paths for file in _files(path)]
+    return ImageStream(files=files, detector=detector, shape=shape, missed=missed)
+
+
+def _expanded(text: str) -> list[Path]:
+    path = Path(text).expanduser()
+    if path.exists():
+        return [path]
+    found = sorted(glob.glob(str(path), recursive=True))
+    if not found:
+        raise InputError(f"Expected INPUT to be an image, a folder, a zip, a csv or a glob, but found no {text!r}.")
+    return [Path(f) for f in found]
+
+
+def _labelled(path: Path, classes: tuple[str, ...], shape: Shape) -> LabelledStream | None:
+    """The path as labelled data, or None if it is something else."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return None
+    try:
+        reader = READERS.build(choose_reader(path))
+        listing = reader.scan(path)
+    except InputError:
+        if path.is_dir() or is_archive(path):
+            return None
+        raise
+    if listing.classes != classes:
+        return None
+    if listing.entries:  # image files of any sizes and colours: let the reader bring them to one shape
+        listing = replace(listing, shape=(shape.size, shape.size, 3), resize=True)
+    return LabelledStream(source=path, reader=reader, listing=listing, shape=shape)
+
+
+def _files(path: Path) -> list[tuple[Path, str | None]]:
+    if path.is_dir() or is_archive(path):
+        return [(path, name) for name in image_names(path)]
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"Expected `{path}` to be an image ({', '.join(IMAGE_SUFFIXES)}), but got {path.suffix!r}.")
+    return [(path, None)]
+
+
+def _ready(
+    names: list[str], images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], splits: list[str], shape: Shape
+) -> FaceBlock:
+    faces = np.stack([to_face(image, shape.size, shape.channels) for image in images])
+    return FaceBlock(
+        images=names, numbers=[0] * len(names), faces=faces, boxes=np.full((len(names), 4), np.nan),
+        labels=np.asarray(labels, np.int64), splits=splits,
+    )  # fmt: skip

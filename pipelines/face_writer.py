@@ -1,0 +1,133 @@
+"""Writes what a reader decodes into one set of `.npy` files per split, in one pass and constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backbones.errors import InputError
+from ensemble.faces import SPLITS, content_digest, digest_of_ids
+from pipelines.fingerprint import digest_text
+from pipelines.listing import Listing, UnevenFacesError, check_listing
+from pipelines.readers import Reader
+from pipelines.votes import read_votes
+
+__all__ = ["write_faces"]
+
+_RESTARTS = 2
+"""A decoding starts again at most for the first face of another size, and for the first colour image."""
+
+_Arrays = dict[str, npt.NDArray[Any]]
+
+
+def write_faces(
+    reader: Reader,
+    source: str | Path,
+    *,
+    votes: Path | None,
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    """Read a source and write its faces.
+
+    Args:
+        reader: Understands the source.
+        source: Where the faces come from.
+        votes: FER+ votes file.
+        folder: An empty folder; gets `<split>.{images,labels,ids,votes,groups}.npy`.
+        progress: Called with (faces done, faces in all).
+
+    Returns:
+        Classes, shape, counts and digests, fit for JSON.
+
+    Raises:
+        InputError: The source cannot be read, or no committee can be fitted on it.
+    """
+    listing = reader.scan(source)
+    check_listing(listing, source=str(source))
+    arrays = _arrays(listing, votes)
+    splits = [split for split in SPLITS if (listing.splits == split).any()]
+    listing = _write_images(reader, source, listing, folder, progress)
+    for split in splits:
+        for name, values in arrays.items():
+            np.save(folder / f"{split}.{name}.npy", values[listing.splits == split])
+    digests = {split: _digest(folder, split) for split in splits}
+    labels = {split: listing.labels[listing.splits == split] for split in splits}
+    return {
+        "classes": list(listing.classes),
+        "size": listing.shape[0],
+        "channels": 1 if len(listing.shape) == 2 else listing.shape[2],
+        "counts": {split: len(labels[split]) for split in splits},
+        "class_counts": {s: np.bincount(labels[s], minlength=len(listing.classes)).tolist() for s in splits},
+        "digest": digest_text([*listing.classes, *(f"{split} {digests[split]}" for split in splits)]),
+        "digests": digests,
+        "names_digests": {split: digest_of_ids(listing.ids[listing.splits == split]) for split in splits},
+    }
+
+
+def _arrays(listing: Listing, votes: Path | None) -> _Arrays:
+    arrays: _Arrays = {"labels": listing.labels, "ids": listing.ids}
+    if listing.groups is not None:
+        arrays["groups"] = listing.groups
+    if votes is not None:
+        arrays["votes"] = read_votes(
+            votes, ids=listing.ids, labels=listing.labels, splits=listing.splits, classes=listing.classes
+        )
+    return arrays
+
+
+def _write_images(
+    reader: Reader,
+    source: str | Path,
+    listing: Listing,
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+) -> Listing:
+    """Decode into the splits' files; the listing comes back with the shape that the faces turned out to have."""
+    for _ in range(_RESTARTS):
+        try:
+            _write_blocks(reader, source, listing, folder, progress)
+            return listing
+        except UnevenFacesError as uneven:
+            listing = uneven.listing
+    _write_blocks(reader, source, listing, folder, progress)
+    return listing
+
+
+def _write_blocks(
+    reader: Reader,
+    source: str | Path,
+    listing: Listing,
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    files: _Arrays = {}
+    target = np.zeros(len(listing), dtype=np.int64)  # row of each face in its split's file
+    for split in set(listing.splits.tolist()):
+        rows = np.flatnonzero(listing.splits == split)
+        target[rows] = np.arange(len(rows))
+        files[split] = np.lib.format.open_memmap(
+            folder / f"{split}.images.npy", mode="w+", dtype=np.uint8, shape=(len(rows), *listing.shape)
+        )
+    done = 0
+    for block in reader.decode(source, listing):
+        part = slice(done, done + len(block))
+        for split, images in files.items():
+            chosen = listing.splits[part] == split
+            images[target[part][chosen]] = block[chosen]
+        done += len(block)
+        if progress is not None:
+            progress(done, len(listing))
+    if done != len(listing):
+        raise InputError(f"Expected {len(listing)} faces in {source}, but decoded {done}. Did it change meanwhile?")
+
+
+def _digest(folder: Path, split: str) -> str:
+    # As a plain array: indexing a memmap row by row costs more than hashing the row.
+    images = np.asarray(np.load(folder / f"{split}.images.npy", mmap_mode="r"))
+    votes = folder / f"{split}.votes.npy"
+    return content_digest(images, np.load(folder / f"{split}.labels.npy"), np.load(votes) if votes.exists() else None)

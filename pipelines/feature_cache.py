@@ -1,0 +1,118 @@
+"""Features of a frozen backbone: computed once per face and view, kept as a memory-mapped file.
+
+The computation is resumable: a counter beside the unfinished file tells how many rows are done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from backbones.network import Network
+from ensemble.canonical import digest_of
+from ensemble.faces import Faces
+from pipelines.atomic import write_json
+from pipelines.forward import forward_all
+from pipelines.member import Member
+
+__all__ = ["cached_features"]
+
+_BLOCK = 512
+_VERSION = 1
+
+
+class _Features(nn.Module):
+    """The part of the network below the head."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network.features(x)
+
+
+def cached_features(
+    member: Member,
+    faces: Faces,
+    *,
+    mirrored: bool,
+    cache: Path,
+    advance: Callable[[int, int], None] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Features of all faces, from the cache if they are there.
+
+    Args:
+        member: A member whose whole backbone is frozen.
+        faces: The faces of one split.
+        mirrored: Whether to add the mirror image of every face as a second view.
+        cache: Folder of the cache.
+        advance: Told (rows done, rows in all).
+
+    Returns:
+        (V, N, F) float32, memory-mapped; V is 1, or 2 with mirror images.
+    """
+    views = 2 if mirrored else 1
+    folder = cache / "features"
+    path = folder / f"{_key(member, faces, views)}.npy"
+    if path.is_file():
+        return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+    folder.mkdir(parents=True, exist_ok=True)
+    part, counter = path.with_suffix(".part.npy"), path.with_suffix(".json")
+    features = _Features(member.network)
+    width = forward_all(features, faces.images[:1], device=member.device, prepare=member.input_layer).shape[1]
+    shape = (views, len(faces), width)
+    store, done = _open_partial(part, counter, shape)
+    for start in range(done, views * len(faces), _BLOCK):
+        stop = min(start + _BLOCK, views * len(faces))
+        rows = np.arange(start, stop)
+        block = np.stack([_view(faces.images[r % len(faces)], mirrored=r >= len(faces)) for r in rows])
+        store.reshape(-1, width)[start:stop] = forward_all(
+            features, block, device=member.device, prepare=member.input_layer
+        )
+        store.flush()
+        write_json(counter, {"done": stop})
+        if advance:
+            advance(stop, views * len(faces))
+    del store
+    part.replace(path)
+    counter.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def _view(face: npt.NDArray[np.uint8], *, mirrored: bool) -> npt.NDArray[np.uint8]:
+    return face[:, ::-1] if mirrored else face
+
+
+def _open_partial(part: Path, counter: Path, shape: tuple[int, int, int]) -> tuple[np.memmap, int]:  # type: ignore[type-arg]
+    """The unfinished file and how many of its rows are done."""
+    try:
+        store = np.lib.format.open_memmap(part, mode="r+")
+        done = int(json.loads(counter.read_text())["done"])
+        if store.shape == shape and 0 <= done <= shape[0] * shape[1]:
+            return store, done
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape), 0
+
+
+def _key(member: Member, faces: Faces, views: int) -> str:
+    spec = member.spec
+    head_kind = {"attach": member.network.head.attach}
+    return digest_of({
+        "version": _VERSION,
+        "backbone": spec.backbone.model_dump(mode="json"),
+        "weights": spec.weights.sha256 if spec.weights else {"seed": spec.seed},
+        "input": spec.input.model_dump(mode="json"),
+        "input_state": member.input_layer.state(),
+        "head": head_kind,
+        "faces": [faces.digest, faces.names_digest, faces.split],
+        "views": views,
+        "device": member.device.type,
+    })  # fmt: skip

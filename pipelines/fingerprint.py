@@ -1,0 +1,85 @@
+"""Fingerprints of sources: what changes them, and what was already computed for an unchanged file.
+
+Hashing a large file takes longer than opening its decoded faces, so a file's sha256 is remembered beside its path,
+size and time of change, as version-control systems do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipelines.atomic import write_json
+
+__all__ = ["FileDigests", "digest_file", "digest_folder", "digest_text"]
+
+_SETTLED_NS = 2_000_000_000
+
+
+def digest_text(parts: Iterable[object]) -> str:
+    """sha256 over the parts' text, one a line.
+
+    Example:
+        >>> digest_text(["a", 1])[:8]
+        'f40aec00'
+    """
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_folder(folder: Path, names: Iterable[str]) -> str:
+    """sha256 over names, sizes and times of change of a folder's files: reading them all would take too long."""
+    lines = []
+    for name in names:
+        stat = (folder / name).stat()
+        lines.append(f"{name}\t{stat.st_size}\t{stat.st_mtime_ns}")
+    return digest_text(lines)
+
+
+class FileDigests:
+    """Remembers the sha256 of files that have not changed since.
+
+    Args:
+        folder: Where the notes are kept, one small file each, so that processes do not overwrite one another's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def recall(self, path: Path) -> str | None:
+        """The digest noted for the file as it is now, or None."""
+        try:
+            note = json.loads(self._note(path).read_text(encoding="utf-8"))
+            return str(note["sha256"]) if note["state"] == _state(path) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def remember(self, path: Path, digest: str) -> None:
+        """Note the digest, unless the file changed so recently that another change might bear the same time."""
+        state = _state(path)
+        if time.time_ns() - state[1] > _SETTLED_NS:
+            write_json(self._note(path), {"path": str(path.resolve()), "state": state, "sha256": digest})
+
+    def of(self, path: Path) -> str:
+        """sha256 of the file's content, from the notes if it is unchanged."""
+        digest = self.recall(path)
+        if digest is None:
+            digest = digest_file(path)
+            self.remember(path, digest)
+        return digest
+
+    def _note(self, path: Path) -> Path:
+        return self.folder / f"{digest_text([path.resolve()])[:32]}.json"
+
+
+def _state(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]

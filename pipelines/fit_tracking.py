@@ -1,0 +1,141 @@
+"""What a fit logs: which parameters, metrics, figures and tables go to the committee's run and to each member's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ensemble.bank import load_posteriors
+from ensemble.canonical import digest_of
+from ensemble.committee import Committee
+from ensemble.metric import confusion_matrix
+from ensemble.perturbation import fuse_views
+from ensemble.predictions import Predictions
+from ensemble.spec import MemberSpec
+from pipelines.console import Console
+from pipelines.figure import confusion_figure
+from pipelines.leaderboard import scores
+from pipelines.member import read_spec_file
+from pipelines.member_fit import FitData
+from pipelines.plan import Plan
+from pipelines.prediction_file import prediction_frame
+from pipelines.tracking import Tracker
+from pipelines.workspace import Workspace
+
+__all__ = ["FitTracking", "member_params"]
+
+
+def member_params(spec: MemberSpec) -> dict[str, Any]:
+    """The parameters by which members are compared: flat and short."""
+    augment = spec.augment if isinstance(spec.augment, str) else "+".join(step.kind for step in spec.augment)
+    return {
+        "backbone": spec.backbone.kind,
+        "head": spec.head.kind,
+        "loss": spec.loss.kind,
+        "weights": Path(spec.weights.file).name if spec.weights else "random",
+        "freeze": spec.freeze.until if spec.freeze else "none",
+        "input": f"{spec.input.channels}x{spec.input.size or 'face'}",
+        "normalize": spec.input.normalize.kind,
+        "augment": augment,
+        "optimizer": spec.optimizer.kind,
+        "lr": spec.optimizer.lr,
+        "weight_decay": spec.optimizer.weight_decay,
+        "schedule": spec.schedule.kind,
+        "batch_size": spec.batch_size,
+        "epochs": spec.epochs,
+        "seed": spec.seed,
+        "targets": spec.targets,
+        "backbone_parameters": json.dumps(spec.backbone.parameters, sort_keys=True),
+    }
+
+
+class FitTracking:
+    """The tracker of one fit, as a context: leaving it marks what has not finished.
+
+    Args:
+        workspace: Where the default store lies.
+        folder: The committee's folder.
+        plan: What is fitted.
+        data: On what.
+        console: For notes.
+        enabled: Log nothing if false.
+    """
+
+    def __init__(
+        self, workspace: Workspace, folder: Path, *, plan: Plan, data: FitData, console: Console, enabled: bool
+    ) -> None:
+        self.plan, self.data, self.folder, self.enabled = plan, data, folder, enabled
+        self.tracker = Tracker(workspace, folder, note=console.note)
+
+    def __enter__(self) -> FitTracking:
+        if self.enabled:
+            plan, data = self.plan, self.data
+            members = {m.name: m.model_dump(mode="json") for m in plan.members}
+            params = {
+                "members": len(plan.members), "rule": plan.committee.rule, "views": plan.views, "seed": plan.seed,
+                "source": plan.data.source,
+            }  # fmt: skip
+            self.tracker.open(
+                name=plan.name,
+                digest=digest_of({"data": data.digest, "members": members, "tree": plan.tree(), "views": plan.views}),
+                params=params,
+                data=(data.train, data.validation),
+            )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self.tracker.stop("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+
+    def member(self, spec: MemberSpec) -> None:
+        """A member is about to be fitted."""
+        tags = {"member": spec.name, "groups": ",".join(spec.groups), "family": spec.backbone.kind}
+        self.tracker.member(spec.name, params=member_params(spec), tags=tags)
+
+    def epochs(self, name: str, history: list[dict[str, float]]) -> None:
+        """An epoch of a member is done."""
+        self.tracker.epochs(name, history)
+
+    def finish_member(self, name: str, folder: Path) -> None:
+        """A member's folder is complete."""
+        if self.tracker.client is None:
+            return
+        spec = read_spec_file(folder)
+        self.tracker.epochs(name, json.loads((folder / "history.json").read_text(encoding="utf-8")))
+        stored = load_posteriors(folder / "posteriors.npz").splits["validation"]
+        extra = {"parameters": spec["parameters"], "seconds": spec["seconds"], "best_epoch": spec["best_epoch"]}
+        self._finish(name, fuse_views(stored.probs), extra, folder)
+
+    def finish(
+        self, committee: Committee, posteriors: Mapping[str, npt.NDArray[np.float64]], report: Mapping[str, Any]
+    ) -> None:
+        """The committee is fitted and sealed."""
+        if self.tracker.client is None:
+            return
+        own = report["rules"]["committee"]
+        extra = {f"nested_{key}": own[source] for key, source in (("accuracy", "nested_accuracy"), ("nll", "nll"))}
+        extra["optimism"] = own["optimism"]
+        extra["gain_over_best_member"] = own["nested_accuracy"] - max(m["accuracy"] for m in report["members"])
+        self._finish(None, committee(posteriors), extra, self.folder)
+
+    def _finish(
+        self, member: str | None, probs: npt.NDArray[np.float64], extra: Mapping[str, float], folder: Path
+    ) -> None:
+        faces = self.data.validation
+        predictions = Predictions(ids=faces.ids, probs=probs, classes=faces.classes, labels=faces.labels)
+        metrics = {f"validation/{key}": value for key, value in scores(probs, faces.labels).items()}
+        metrics |= {(key if member else f"validation/{key}"): float(value) for key, value in extra.items()}
+        figure = confusion_figure(confusion_matrix(probs, faces.labels), faces.classes, title=member or self.plan.name)
+        self.tracker.finish(
+            member,
+            metrics=metrics,
+            figures={"figures/confusion_matrix.png": figure},
+            tables={"tables/predictions.json": prediction_frame(predictions)},
+            folder=folder,
+        )

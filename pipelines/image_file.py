@@ -1,0 +1,115 @@
+"""Image files become uint8 arrays: 8 bits, upright, grey where colour says nothing.
+
+OpenCV decodes, because it is fast; Pillow has the last word on what OpenCV refuses, so that an image counts as
+damaged only if both say so.
+"""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from backbones.errors import InputError
+
+__all__ = ["IMAGE_SUFFIXES", "decode_image", "header_size", "resize_face", "with_channels"]
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
+"""File name endings taken for images, in lower case."""
+
+_GREY_MODES = ("1", "L", "LA", "I", "F")
+
+
+def decode_image(data: bytes, *, name: str) -> npt.NDArray[np.uint8]:
+    """Decode an image file.
+
+    Args:
+        data: Its content.
+        name: Its name, for messages.
+
+    Returns:
+        (height, width) if it is grey or its three channels are equal, else (height, width, 3) RGB. 16-bit images
+        keep their upper 8 bits, EXIF rotations are applied, transparency is dropped.
+
+    Raises:
+        InputError: Neither OpenCV nor Pillow can decode it.
+    """
+    image = _decode_opencv(data)
+    if image is None:
+        image = _decode_pillow(data, name)
+    if image.ndim == 3 and _is_grey(image):
+        image = np.ascontiguousarray(image[..., 0])
+    return image
+
+
+def header_size(data: bytes, *, name: str) -> tuple[int, int]:
+    """Shorter and longer side of an image, from its header.
+
+    Raises:
+        InputError: It has no image header.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return min(image.size), max(image.size)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise _damaged(name, error) from error
+
+
+def resize_face(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """Bring a face to `size` by `size` pixels: by area means when shrinking, linearly when growing."""
+    if image.shape[:2] == (size, size):
+        return image
+    shrinking = image.shape[0] * image.shape[1] > size * size
+    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size, size), interpolation=method), dtype=np.uint8)
+
+
+def with_channels(image: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.uint8]:
+    """Repeat a grey image as RGB if `channels` is 3."""
+    return np.repeat(image[..., None], 3, axis=2) if channels == 3 and image.ndim == 2 else image
+
+
+def _decode_opencv(data: bytes) -> npt.NDArray[np.uint8] | None:
+    # OpenCV logs a truncated image and may hand out its half; Pillow is left to judge files without a proper end.
+    if not data or not _has_end(data):
+        return None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR)
+    except cv2.error:
+        return None
+    if image is None:
+        return None
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _has_end(data: bytes) -> bool:
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" in data[-64:]
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" in data[-64:]
+    return True
+
+
+def _decode_pillow(data: bytes, name: str) -> npt.NDArray[np.uint8]:
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I;16"):
+                return np.asarray(np.asarray(image) >> 8, dtype=np.uint8)
+            return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"), dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> InputError:
+    return InputError(f"Expected {name} to be a readable image, but got: {error}. Remove or replace it.")
+
+
+def _is_grey(image: npt.NDArray[np.uint8]) -> bool:
+    first = image[..., 0]
+    return np.array_equal(first, image[..., 1]) and np.array_equal(first, image[..., 2])

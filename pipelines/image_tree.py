@@ -1,0 +1,134 @@
+"""Image files of a folder or an archive: their names, their common shape, their decoded blocks.
+
+What a folder's name means is the readers' business; here the tree only holds images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from backbones.errors import InputError
+from pipelines.file_tree import file_names, is_archive, stream_files
+from pipelines.fingerprint import digest_file, digest_folder
+from pipelines.image_file import IMAGE_SUFFIXES, decode_image, header_size, resize_face, with_channels
+from pipelines.listing import Listing, UnevenFacesError
+
+__all__ = [
+    "SPLIT_FOLDERS",
+    "common_shape",
+    "decode_images",
+    "holds_files",
+    "image_fingerprint",
+    "image_names",
+    "relative_names",
+]
+
+SPLIT_FOLDERS: Mapping[str, str] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Folder names, in lower case, that name a split."""
+
+_BLOCK_BYTES = 4 << 20
+_LARGEST_MEDIAN = 224
+
+
+def holds_files(source: Path | str) -> bool:
+    """Whether the source is a folder or an archive."""
+    path = Path(source).expanduser()
+    return path.is_dir() or is_archive(path)
+
+
+def image_names(source: Path) -> list[str]:
+    """Posix paths of all images below a folder, or in an archive.
+
+    Raises:
+        InputError: There is none.
+    """
+    names = [name for name in file_names(source) if name.lower().endswith(IMAGE_SUFFIXES)]
+    if not names:
+        raise InputError(f"Expected images ({', '.join(IMAGE_SUFFIXES)}) in {source}, but found none.")
+    return names
+
+
+def image_fingerprint(source: Path) -> str:
+    """sha256 of an archive's content, or of the names, sizes and times of change in a folder."""
+    return digest_folder(source, file_names(source)) if source.is_dir() else digest_file(source)
+
+
+def relative_names(names: Sequence[str]) -> list[str]:
+    """Names without the folders that all of them share, down to the one that holds the splits or the classes.
+
+    Example:
+        >>> relative_names(["a/fer/train/sad/1.png", "a/fer/train/fear/1.png"])
+        ['train/sad/1.png', 'train/fear/1.png']
+    """
+    folders = [PurePosixPath(name).parts[:-2] for name in names]  # without class and file
+    shared = 0
+    for level in zip(*folders, strict=False):
+        if len(set(level)) > 1 or level[0].lower() in SPLIT_FOLDERS:
+            break
+        shared += 1
+    return ["/".join(PurePosixPath(name).parts[shared:]) for name in names]
+
+
+def common_shape(source: Path, names: Sequence[str], size: int | None) -> tuple[tuple[int, ...], bool]:
+    """Guess the shape of all faces from the first one.
+
+    Args:
+        source: The folder or archive.
+        names: Its images.
+        size: Side that the user wants, or None for the images' own.
+
+    Returns:
+        The shape, and whether faces of other sizes are to be resized to it.
+    """
+    _, data = next(iter(stream_files(source, names[:1])))
+    first = decode_image(data, name=f"{source}: {names[0]}")
+    if size is not None:
+        return (size, size, *first.shape[2:]), True
+    if first.shape[0] == first.shape[1]:
+        return first.shape, False
+    side = _median_side(source, names)
+    return (side, side, *first.shape[2:]), True
+
+
+def decode_images(source: Path, listing: Listing) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield blocks of decoded faces in the order of `listing.entries`.
+
+    Raises:
+        UnevenFacesError: The first face that has another shape, unless the listing says to resize it.
+        InputError: An image cannot be decoded.
+    """
+    faces = max(1, _BLOCK_BYTES // int(np.prod(listing.shape)))
+    block: list[npt.NDArray[np.uint8]] = []
+    for name, data in stream_files(source, listing.entries):
+        image = decode_image(data, name=f"{source}: {name}")
+        block.append(image if image.shape == listing.shape else _fit(image, source, listing))
+        if len(block) == faces:
+            yield np.stack(block)
+            block.clear()
+    if block:
+        yield np.stack(block)
+
+
+def _fit(image: npt.NDArray[np.uint8], source: Path, listing: Listing) -> npt.NDArray[np.uint8]:
+    side, channels = listing.shape[0], 1 if len(listing.shape) == 2 else 3
+    if image.ndim > len(listing.shape):
+        raise UnevenFacesError(replace(listing, shape=(side, side, 3)))
+    if image.shape[:2] != (side, side) and not listing.resize:
+        side = _median_side(source, listing.entries)
+        raise UnevenFacesError(replace(listing, shape=(side, side, *listing.shape[2:]), resize=True))
+    return resize_face(with_channels(image, channels), side)
+
+
+def _median_side(source: Path, names: Sequence[str]) -> int:
+    """Median of the shorter sides, from the images' headers."""
+    sides = [header_size(data, name=f"{source}: {name}")[0] for name, data in stream_files(source, names)]
+    return min(_LARGEST_MEDIAN, int(np.median(sides)))

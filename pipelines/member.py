@@ -1,0 +1,177 @@
+"""A member: a network with its input layer, ready to give probabilities, and its folder on disk.
+
+A member's folder holds `weights.safetensors`, `posteriors.npz`, `history.json` and, written last, `spec.json`: a folder
+with a `spec.json` is finished.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+
+from backbones.contract import InputShape
+from backbones.errors import InputError
+from backbones.freeze import freeze_all, freeze_until
+from backbones.network import Network, build_network
+from backbones.weights import LoadReport
+from ensemble.spec import MemberSpec
+from pipelines.checkpoint import load_tensors
+from pipelines.forward import forward_all, softmax
+from pipelines.input_layer import InputLayer
+
+__all__ = ["SPEC", "WEIGHTS", "Member", "read_spec_file"]
+
+SPEC = "spec.json"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(kw_only=True)
+class Member:
+    """A network and the way from faces to its input.
+
+    Attributes:
+        spec: What it was made from.
+        classes: Class names, in the order of its outputs.
+        face_size: Side in pixels of the faces it was trained on.
+        face_channels: 1 if they were grey, 3 if RGB.
+        network: Backbone and head.
+        input_layer: uint8 faces to network input.
+        device: Where both lie.
+        report: How its pretrained weights were loaded, if there are any.
+    """
+
+    spec: MemberSpec
+    classes: tuple[str, ...]
+    face_size: int
+    face_channels: int
+    network: Network
+    input_layer: InputLayer
+    device: torch.device
+    report: LoadReport | None = None
+
+    @classmethod
+    def build(
+        cls,
+        spec: MemberSpec,
+        *,
+        classes: tuple[str, ...],
+        face_size: int,
+        device: torch.device,
+        weights: Path | None = None,
+        face_channels: int = 1,
+        pretrained: bool = True,
+    ) -> Member:
+        """Build an untrained member; initialisation follows from its seed.
+
+        Args:
+            spec: The member's spec.
+            classes: Class names.
+            face_size: Side of the faces in pixels.
+            device: Where to put it.
+            weights: Pretrained weights of its backbone.
+            face_channels: 1 if the faces are grey, 3 if they are RGB.
+            pretrained: False where a saved state is loaded next, so that no pretrained weights are read.
+
+        Raises:
+            InputError: The network cannot be built so, or the weights do not fit.
+        """
+        shape = InputShape(channels=spec.input.channels, size=spec.input.size or face_size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(spec.seed)
+            try:
+                network, report = build_network(
+                    backbone=(spec.backbone.kind, spec.backbone.parameters),
+                    head=(spec.head.kind, spec.head.parameters),
+                    shape=shape,
+                    classes=len(classes),
+                    weights=weights,
+                    minimum=spec.weights.minimum if spec.weights else 0.9,
+                    pretrained=pretrained,
+                )
+                _freeze(network, spec)
+            except InputError as error:
+                raise InputError(f"member `{spec.name}`: {error}") from None
+        layer = InputLayer(spec.input, face_size=face_size, convention=network.backbone.normalization)
+        network = network.to(device=device, memory_format=torch.channels_last)
+        return cls(
+            spec=spec, classes=classes, face_size=face_size, face_channels=face_channels, network=network,
+            input_layer=layer, device=device, report=report,
+        )  # fmt: skip
+
+    @classmethod
+    def load(cls, folder: Path, *, device: torch.device) -> Member:
+        """Load a finished member from its folder.
+
+        Raises:
+            InputError: The folder is unfinished or damaged.
+        """
+        content = read_spec_file(folder)
+        spec = MemberSpec.model_validate(content["spec"])
+        member = cls.build(
+            spec, classes=tuple(content["classes"]), face_size=content["face_size"],
+            face_channels=content["face_channels"], device=device, pretrained=False,
+        )  # fmt: skip
+        try:
+            tensors, _ = load_tensors(folder / WEIGHTS)
+            member.network.load_state_dict(tensors)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"Expected `{folder / WEIGHTS}` to hold the member's weights, but got: {reason}") from None
+        member.input_layer.load_state(content["input_state"])
+        return member
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, frozen ones included."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    def describe(self) -> dict[str, Any]:
+        """What `spec.json` holds of the member itself."""
+        return {
+            "spec": self.spec.model_dump(mode="json"),
+            "classes": list(self.classes),
+            "face_size": self.face_size,
+            "face_channels": self.face_channels,
+            "input_state": self.input_layer.state(),
+            "parameters": self.parameters,
+        }
+
+    def probabilities(
+        self, faces: npt.NDArray[np.uint8], *, advance: Callable[[int], None] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """(N, H, W) or (N, H, W, 3) uint8 faces to class probabilities (N, K)."""
+        logits = forward_all(self.network, faces, device=self.device, prepare=self.input_layer, advance=advance)
+        return softmax(logits)
+
+
+def _freeze(network: Network, spec: MemberSpec) -> None:
+    if spec.frozen_backbone:
+        freeze_all(network.backbone)
+    elif spec.freeze is not None:
+        freeze_until(network.backbone, spec.freeze.until)
+
+
+def read_spec_file(folder: Path) -> dict[str, Any]:
+    """The content of a finished member's `spec.json`.
+
+    Raises:
+        InputError: It is absent or damaged.
+    """
+    path = folder / SPEC
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError(f"a mapping was expected, not {type(content).__name__}")
+    except FileNotFoundError:
+        raise InputError(f"Expected `{folder}` to be a finished member, but it has no {SPEC}.") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"Expected `{path}` to be a member's spec, but got: {error}") from None
+    return content

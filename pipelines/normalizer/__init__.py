@@ -1,0 +1,1 @@
+"""Input normalisers, one a file; the file name is the name in YAML."""

@@ -1,0 +1,42 @@
+"""Histogram equalisation of every face."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipelines.normalizers import NORMALIZERS, Normalizer
+
+__all__ = ["Equalize", "equalize_histogram"]
+
+
+def equalize_histogram(x: Tensor) -> Tensor:
+    """Spread each channel's grey levels evenly over 0..255, with OpenCV's formula.
+
+    Args:
+        x: (B, C, H, W) grey levels 0..255.
+
+    Returns:
+        (B, C, H, W) whole grey levels.
+    """
+    batch, channels, height, width = x.shape
+    planes = x.round().clamp(0, 255).long().reshape(batch * channels, height * width)
+    # Counting by one-hot sums would need 256 times the memory; offsets make it one bincount.
+    offset = torch.arange(len(planes), device=x.device).unsqueeze(1) * 256
+    counts = torch.bincount((planes + offset).reshape(-1), minlength=len(planes) * 256).view(-1, 256)
+    cumulated = counts.cumsum(dim=1)
+    lowest = torch.where(cumulated > 0, cumulated, cumulated[:, -1:]).amin(dim=1, keepdim=True)
+    span = (cumulated[:, -1:] - lowest).clamp_min(1)
+    table = ((cumulated - lowest).clamp_min(0) * (255.0 / span)).round()  # (BC, 256)
+    flat = (cumulated[:, -1:] == lowest).expand_as(table)
+    table = torch.where(flat, torch.arange(256, device=x.device, dtype=table.dtype).expand_as(table), table)
+    return table.gather(1, planes).reshape(batch, channels, height, width).float()
+
+
+@NORMALIZERS.register("equalize")
+class Equalize(Normalizer):
+    """Histogram equalisation per face, then the uniform distribution's mean and deviation."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return (equalize_histogram(x) - 127.5) / 73.6

@@ -1,0 +1,264 @@
+"""From a `members.yaml` to a plan: everything that can be checked before torch is loaded or data is read.
+
+All mistakes are reported at once, each with its place and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backbones.errors import InputError, Problem, nearest
+from backbones.registry import BACKBONES, HEADS, LOSSES, Registry
+from ensemble.binding import check_component
+from ensemble.committee_spec import CommitteeNode, check_committee, resolve_committee
+from ensemble.spec import ComponentSpec, DataSpec, MemberSpec, WeightsSpec
+from ensemble.spec_check import check_spec, merged
+from pipelines.augmentation import check_augment
+from pipelines.normalizers import NORMALIZERS
+from pipelines.readers import READERS
+from pipelines.weights_path import find_weights
+from pipelines.yaml_file import read_yaml
+
+__all__ = ["Plan", "make_plan"]
+
+_KEYS = ("name", "data", "defaults", "members", "committee", "views", "seed")
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A checked `members.yaml`.
+
+    Attributes:
+        name: Of the committee.
+        data: Where the faces come from.
+        members: Specs with all defaults filled in, weights' digests included.
+        weights: Weights file of each transferred member.
+        committee: The tree of rules, with explicit member names.
+        views: Perturbation views whose fused vote the committee is fitted on.
+        seed: Of the folds and the perturbations.
+        notes: What the user should know, e.g. members left out.
+    """
+
+    name: str
+    data: DataSpec
+    members: tuple[MemberSpec, ...]
+    weights: Mapping[str, Path]
+    committee: CommitteeNode
+    views: int
+    seed: int
+    notes: tuple[str, ...]
+
+    def tree(self) -> dict[str, Any]:
+        """The committee as YAML would say it, with every member named."""
+        return _tree(self.committee)
+
+
+def make_plan(path: Path, *, data: str | None = None, weights_folders: Sequence[Path] = ()) -> Plan:
+    """Read and check a `members.yaml`.
+
+    Args:
+        path: The file.
+        data: Overrides its data source.
+        weights_folders: Searched first for weights files.
+
+    Raises:
+        InputError: All problems of the file, one a line.
+    """
+    content = read_yaml(path)
+    if data is not None:
+        content["data"] = {**_mapping(content.get("data")), "source": data}
+    problems: list[Problem] = [
+        Problem.at(str(key), f"Expected no field of that name. {nearest(str(key), _KEYS)}")
+        for key in content
+        if key not in _KEYS
+    ]
+    problems += _check_scalars(content)
+    source = _data(content, problems)
+    members = _members(content, problems)
+    folders = [*weights_folders, path.parent, *_beside(source, path.parent)]
+    kept, weights, notes = _with_weights(members, folders, problems)
+    groups = {m.name: m.groups for m in members}
+    tree = _mapping(content.get("committee")) or {"rule": "log_likelihood"}
+    if not problems or members:
+        problems += check_committee(tree, groups)
+    if problems:
+        _refuse(path, problems)
+    dropped = set(groups) - {m.name for m in kept}
+    node = resolve_committee(_pruned(tree, groups, dropped), {m.name: m.groups for m in kept})
+    return Plan(
+        name=str(content.get("name") or path.stem), data=_required(source), members=tuple(kept), weights=weights,
+        committee=node, views=int(content.get("views", 1)), seed=int(content.get("seed", 0)), notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _tree(node: CommitteeNode) -> dict[str, Any]:
+    over = [child if isinstance(child, str) else _tree(child) for child in node.over]
+    return {"name": node.name, "rule": node.rule, **node.parameters, "over": over}
+
+
+def _refuse(path: Path, problems: list[Problem]) -> None:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = "\n".join(f"  {path.name}: {problem}" for problem in problems)
+    raise InputError(f"{path}: {count}, nothing was read or trained.\n{lines}")
+
+
+def _required(source: DataSpec | None) -> DataSpec:
+    assert source is not None  # its absence is a problem that has been refused
+    return source
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"source": value}
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _check_scalars(content: Mapping[str, Any]) -> Iterator[Problem]:
+    name = content.get("name", "x")
+    if not (isinstance(name, str) and _NAME.match(name)):
+        yield Problem.at("name", f"Expected letters, digits, '_', '.' or '-', at most 64, but got {name!r}.")
+    for key, least in (("views", 1), ("seed", 0)):
+        value = content.get(key, least)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            yield Problem.at(key, f"Expected a whole number of at least {least}, but got {value!r}.")
+
+
+def _data(content: Mapping[str, Any], problems: list[Problem]) -> DataSpec | None:
+    given = content.get("data", "synthetic")
+    spec, found = check_spec(DataSpec, _mapping(given) if isinstance(given, str) else given, "data")
+    problems += found
+    if spec is None:
+        return None
+    if spec.source != "synthetic" and not Path(spec.source).exists():
+        message = f"Expected a file, a folder or `synthetic`, but there is no {spec.source!r}."
+        problems.append(Problem.at("data.source", message))
+    if spec.votes is not None and not Path(spec.votes).is_file():
+        problems.append(Problem.at("data.votes", f"Expected a votes file, but there is no {spec.votes!r}."))
+    reader = "synthetic" if spec.source == "synthetic" else spec.reader
+    if reader is not None:
+        problems += check_component(reader, spec.options, READERS, "data")
+    return spec
+
+
+def _members(content: Mapping[str, Any], problems: list[Problem]) -> list[MemberSpec]:
+    entries, defaults = content.get("members"), content.get("defaults") or {}
+    if not isinstance(entries, list) or not entries:
+        problems.append(Problem.at("members", "Expected a list of at least one member."))
+        return []
+    if not isinstance(defaults, Mapping):
+        problems.append(Problem.at("defaults", f"Expected a mapping, but got {defaults!r}."))
+        defaults = {}
+    members = []
+    for index, entry in enumerate(entries):
+        where = f"members[{index}]"
+        if not isinstance(entry, Mapping):
+            problems.append(Problem.at(where, f"Expected a mapping, but got {entry!r}."))
+            continue
+        spec, found = check_spec(MemberSpec, _expanded(merged(defaults, entry)), where)
+        problems += found or _check_components(spec, where)
+        if spec is None:
+            problems += _check_raw_components(entry, where)
+        elif spec.name in {m.name for m in members}:
+            problems.append(Problem.at(f"{where}.name", f"Expected a unique name, but {spec.name!r} stands twice."))
+        else:
+            members.append(spec)
+    return members
+
+
+def _expanded(entry: dict[str, Any]) -> dict[str, Any]:
+    """Short forms: `freeze: none | backbone`, and `none` or null for what is switched off."""
+    freeze = entry.get("freeze")
+    if isinstance(freeze, str):
+        entry["freeze"] = None if freeze == "none" else {"until": freeze}
+    if entry.get("augment", "none") is None:
+        entry["augment"] = "none"
+    return entry
+
+
+_COMPONENTS: tuple[tuple[str, Registry[Any]], ...] = (("backbone", BACKBONES), ("head", HEADS), ("loss", LOSSES))
+
+
+def _check_components(spec: MemberSpec | None, where: str) -> list[Problem]:
+    if spec is None:
+        return []
+    problems: list[Problem] = []
+    for field, registry in _COMPONENTS:
+        component: ComponentSpec = getattr(spec, field)
+        problems += check_component(component.kind, component.parameters, registry, f"{where}.{field}")
+    normalize = spec.input.normalize
+    problems += check_component(normalize.kind, normalize.parameters, NORMALIZERS, f"{where}.input.normalize")
+    problems += check_augment(spec.augment, f"{where}.augment")
+    if spec.frozen_backbone and spec.augment not in ("none", "flip"):
+        message = f"Expected none or flip, since a frozen backbone's features are computed once, but got {spec.augment!r}."
+        problems.append(Problem.at(f"{where}.augment", message))
+    return problems
+
+
+def _check_raw_components(entry: Mapping[str, Any], where: str) -> list[Problem]:
+    """A member with a wrong field still has its components checked, so that all mistakes show at once."""
+    problems: list[Problem] = []
+    for field, registry in _COMPONENTS:
+        value = entry.get(field)
+        component = {"kind": value} if isinstance(value, str) else value
+        if isinstance(component, Mapping) and isinstance(component.get("kind"), str):
+            parameters = {str(k): v for k, v in component.items() if k != "kind"}
+            problems += check_component(component["kind"], parameters, registry, f"{where}.{field}")
+    return problems
+
+
+def _beside(source: DataSpec | None, folder: Path) -> Iterator[Path]:
+    """Folders that weights are looked for in besides the YAML's own."""
+    for base in (folder, Path()):
+        yield base / "weights"
+    yield Path()
+    if source is not None and source.source != "synthetic":
+        yield Path(source.source).parent.parent / "weights"  # data/ and weights/ side by side
+
+
+def _with_weights(
+    members: Sequence[MemberSpec], folders: Sequence[Path], problems: list[Problem]
+) -> tuple[list[MemberSpec], dict[str, Path], list[str]]:
+    """Find every member's weights file; leave out members whose optional file is absent."""
+    kept: list[MemberSpec] = []
+    files: dict[str, Path] = {}
+    notes: list[str] = []
+    for member in members:
+        if member.weights is None:
+            kept.append(member)
+            continue
+        file, looked = find_weights(member.weights.file, folders)
+        if file is not None:
+            kept.append(member.model_copy(update={"weights": _digested(member.weights, file)}))
+            files[member.name] = file
+        elif member.weights.optional:
+            notes.append(f"{member.name} is left out: its weights {member.weights.file!r} are not in {looked}.")
+        else:
+            message = f"Expected the weights {member.weights.file!r}, but they are not in {looked}. "
+            remedy = "Put the file there, or name its folder: `--weights DIR`."
+            problems.append(Problem.at(f"members.{member.name}.weights.file", message + remedy))
+    if members and not kept and not problems:
+        problems.append(Problem.at("members", "Expected at least one member, but the weights of all are absent."))
+    return kept, files, notes
+
+
+def _digested(weights: WeightsSpec, file: Path) -> WeightsSpec:
+    with file.open("rb") as stream:
+        return weights.model_copy(update={"sha256": hashlib.file_digest(stream, "sha256").hexdigest()})
+
+
+def _pruned(tree: Mapping[str, Any], groups: Mapping[str, Sequence[str]], dropped: set[str]) -> dict[str, Any]:
+    """The committee's tree without the members left out, and without nodes that have none left."""
+    left = {group for name, own in groups.items() if name not in dropped for group in (name, *own)}
+    node = dict(tree)
+    if "members" in node:
+        node["members"] = [m for m in node["members"] if m in left]
+    if "over" in node:
+        children = [_pruned(c, groups, dropped) if isinstance(c, Mapping) else c for c in node["over"]]
+        node["over"] = [c for c in children if (c in left if isinstance(c, str) else c.get("over") or c.get("members"))]
+    return node

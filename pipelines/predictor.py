@@ -1,0 +1,172 @@
+"""A finished committee, ready to predict faces: from Python on arrays, PIL images or paths, and for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from backbones.errors import InputError
+from ensemble.committee import Committee
+from ensemble.perturbation import FusionMode, PerturbationPlan, fuse_views
+from ensemble.predictions import Predictions
+from pipelines.bundle import read_committee
+from pipelines.device import choose_device
+from pipelines.image_file import decode_image, resize_face, with_channels
+from pipelines.member import Member
+from pipelines.views import perturbed
+from pipelines.workspace import Workspace
+
+__all__ = ["Predictor", "to_face"]
+
+_BLOCK = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """The members of a committee and the rules that fuse them.
+
+    Attributes:
+        folder: The committee's folder.
+        committee: The fitted rules.
+        members: Networks by name.
+    """
+
+    folder: Path
+    committee: Committee
+    members: Mapping[str, Member]
+
+    @classmethod
+    def load(cls, committee: str | Path | None = None, *, device: str | None = None) -> Predictor:
+        """Load a finished committee: its folder, its name, or by default the newest.
+
+        Raises:
+            InputError: There is none, or it is damaged.
+        """
+        folder = Workspace().find(committee)
+        rules, target = read_committee(folder), choose_device(device)
+        members = {name: Member.load(folder / "members" / name, device=target) for name in rules.members}
+        for name, member in members.items():
+            if member.classes != rules.classes:
+                raise InputError(
+                    f"Expected member `{name}` of `{folder}` to know the classes {list(rules.classes)}, "
+                    f"but got {list(member.classes)}. Fit the committee again."
+                )
+        return cls(folder=folder, committee=rules, members=members)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in column order."""
+        return self.committee.classes
+
+    @property
+    def face_size(self) -> int:
+        """Side in pixels of the faces that the members were trained on."""
+        return next(iter(self.members.values())).face_size
+
+    @property
+    def face_channels(self) -> int:
+        """1 if they were grey, 3 if RGB."""
+        return next(iter(self.members.values())).face_channels
+
+    def predict(
+        self,
+        images: Any,
+        *,
+        tta: int = 1,
+        ids: Sequence[str] | None = None,
+        labels: npt.NDArray[np.int64] | None = None,
+        vote: FusionMode = "mean_probability",
+        seed: int = 0,
+    ) -> Predictions:
+        """Predict ready-cropped faces.
+
+        The answer for a face depends on its pixels, its id, `tta` and `seed` alone.
+
+        Args:
+            images: One or several faces: arrays (H, W) grey or (H, W, 3) RGB uint8, PIL images, or paths; or one
+                array (N, H, W) or (N, H, W, 3).
+            tta: Views that each member votes over; 1 is the face itself.
+            ids: Names of the faces; default their paths or positions. They seed the views.
+            labels: (N,) true class indices, passed on to the result.
+            vote: How the votes of one member over the views are fused.
+            seed: Seed of the views.
+
+        Returns:
+            Probabilities, with the share of members that agree with each label.
+
+        Raises:
+            InputError: An image cannot be read, or `tta` is below 1.
+        """
+        if tta < 1:
+            raise InputError(f"Expected `tta` to be at least 1, but got {tta}.")
+        items = _listed(images)
+        names = [_name(item, i) for i, item in enumerate(items)] if ids is None else list(map(str, ids))
+        if len(names) != len(items):
+            raise InputError(f"Expected one id per image, but got {len(names)} ids and {len(items)} images.")
+        plan = PerturbationPlan(seed=seed)
+        probs, agreement = [np.empty((0, len(self.classes)))], [np.empty(0)]
+        for start in range(0, len(items), _BLOCK):
+            chunk, own = items[start : start + _BLOCK], names[start : start + _BLOCK]
+            faces = np.stack([to_face(_pixels(i), self.face_size, self.face_channels) for i in chunk])
+            block = self.block(faces, own, plan=plan, tta=tta, vote=vote)
+            probs.append(block[0])
+            agreement.append(block[1])
+        return Predictions(
+            ids=np.array(names, dtype=np.str_), probs=np.concatenate(probs), classes=self.classes, labels=labels,
+            agreement=np.concatenate(agreement),
+        )  # fmt: skip
+
+    def block(
+        self, faces: npt.NDArray[np.uint8], ids: Sequence[str], *, plan: PerturbationPlan, tta: int, vote: FusionMode
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Probabilities (N, K) and agreement (N,) of faces of the committee's own size; all in memory at once."""
+        views = perturbed(faces, ids, plan=plan, views=tta)  # (N, V, H, W[, 3])
+        flat = views.reshape(-1, *views.shape[2:])
+        posteriors = {}
+        for name, member in self.members.items():
+            probs = member.probabilities(flat).reshape(len(faces), tta, -1).transpose(1, 0, 2)  # (V, N, K)
+            posteriors[name] = fuse_views(probs, vote) if tta > 1 else probs[0]
+        fused = self.committee(posteriors)
+        own = np.stack([p.argmax(axis=1) for p in posteriors.values()])  # (M, N)
+        return fused, (own == fused.argmax(axis=1)).mean(axis=0)
+
+
+def to_face(image: npt.NDArray[np.uint8], size: int, channels: int) -> npt.NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) uint8 to (size, size) or (size, size, 3): the way training faces were made."""
+    if image.ndim == 3 and channels == 1:
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    return resize_face(with_channels(image, channels), size)
+
+
+def _listed(images: Any) -> list[Any]:
+    if isinstance(images, np.ndarray):
+        single = images.ndim == 2 or (images.ndim == 3 and images.shape[2] == 3 and images.shape[0] != images.shape[2])
+        return [images] if single else list(images)
+    return list(images) if isinstance(images, Sequence) and not isinstance(images, str) else [images]
+
+
+def _name(item: Any, position: int) -> str:
+    return str(item) if isinstance(item, str | Path) else str(position)
+
+
+def _pixels(item: Any) -> npt.NDArray[np.uint8]:
+    if isinstance(item, str | Path):
+        try:
+            return decode_image(Path(item).read_bytes(), name=str(item))
+        except OSError as error:
+            raise InputError(f"Expected `{item}` to be an image file, but got: {error.strerror}.") from None
+    if isinstance(item, torch.Tensor):
+        item = item.numpy()
+    array = np.asarray(item if isinstance(item, np.ndarray) else item.convert("RGB" if item.mode != "L" else "L"))
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
+        raise InputError(
+            f"Expected images as uint8 arrays (H, W) or (H, W, 3), but got {array.dtype} of shape {array.shape}."
+        )
+    return array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array

@@ -1,0 +1,149 @@
+"""FER+ votes: ten judges' opinions of a face become a distribution over the data's classes.
+
+Barsoum et al., 2016, Training deep networks for facial expression recognition with crowd-sourced label distribution.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from backbones.errors import InputError
+from ensemble.expression import canonical_expression
+
+__all__ = ["read_votes"]
+
+_EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+_FILE_COLUMNS = ("file", "Image name")
+_USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+_ENOUGH_TO_JUDGE = 50
+_LEAST_AGREEMENT = 0.4
+
+
+@dataclass(frozen=True)
+class _Votes:
+    """A votes file: (rows,) file names and splits, and counts (rows, classes)."""
+
+    files: list[str]
+    splits: list[str]
+    counts: npt.NDArray[np.float32]
+
+
+def read_votes(
+    path: Path,
+    *,
+    ids: npt.NDArray[np.str_],
+    labels: npt.NDArray[np.int64],
+    splits: npt.NDArray[np.str_],
+    classes: Sequence[str],
+) -> npt.NDArray[np.float32]:
+    """Read the votes on every face.
+
+    Votes for other classes, for "unknown" and for "no face" are dropped and the rest is normalised; a face without any
+    vote left, or without a row, gets its label.
+
+    Args:
+        path: `ferplus.csv` (column `file`) or `fer2013new.csv` (column `Image name`). Rows are matched by path or file
+            name; if none matches and the ids are those of a classic csv of as many rows, by row.
+        ids: (N,) names of the faces.
+        labels: (N,) class indices, for faces without votes.
+        splits: (N,) splits, to check a match by row.
+        classes: K class names.
+
+    Returns:
+        (N, K) distributions.
+
+    Raises:
+        InputError: The header is another one, a count is no number, or no row matches a face.
+    """
+    votes = _read(path, classes)
+    rows = _match_names(votes.files, ids)
+    if rows is None:
+        rows = _match_rows(votes, ids, splits, labels)
+    if rows is None:
+        raise InputError(
+            f"Expected {path} to hold votes on these faces, but none of its {len(votes.files)} rows "
+            f"(such as {votes.files[0]!r}) matches one of the {len(ids)} faces (such as {str(ids[0])!r}): "
+            "neither by file name, nor row by row with the same `Usage`."
+        )
+    counts = np.where(rows[:, None] >= 0, votes.counts[rows], 0)  # (N, K)
+    total = counts.sum(axis=1, keepdims=True)
+    one_hot = np.eye(len(classes), dtype=np.float32)[labels]
+    return np.where(total > 0, counts / np.maximum(total, 1), one_hot).astype(np.float32)
+
+
+def _read(path: Path, classes: Sequence[str]) -> _Votes:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"Expected `votes` to be a FER+ csv, but found no such file: {path}.") from error
+    table = csv.reader(text.splitlines())
+    header = [name.strip() for name in next(table, [])]
+    file = next((name for name in _FILE_COLUMNS if name in header), None)
+    if file is None or not {"Usage", *_EMOTIONS} <= set(header):
+        raise InputError(
+            f"Expected the columns `file` or `Image name`, `Usage` and {', '.join(_EMOTIONS)} in {path}, "
+            f"but got {', '.join(header)}."
+        )
+    rows = [row for row in table if row]
+    if not rows:
+        raise InputError(f"Expected votes in {path}, but it has no data rows.")
+    short = next((number for number, row in enumerate(rows) if len(row) != len(header)), None)
+    if short is not None:
+        raise InputError(
+            f"Expected {len(header)} fields in {path}, data row {short}, but got {len(rows[short])}. Is the file whole?"
+        )
+    return _Votes(
+        files=[row[header.index(file)].strip() for row in rows],
+        splits=[_USAGES.get(row[header.index("Usage")].strip(), "") for row in rows],
+        counts=_counts(path, header, rows, classes),
+    )
+
+
+def _counts(
+    path: Path, header: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    counts = np.zeros((len(rows), len(classes)), dtype=np.float32)
+    for emotion in _EMOTIONS:
+        name = canonical_expression(emotion) or emotion
+        if name in classes:
+            column = header.index(emotion)
+            try:
+                counts[:, list(classes).index(name)] = [row[column] for row in rows]
+            except ValueError as error:
+                raise InputError(f"Expected counts in the column `{emotion}` of {path}, but got: {error}.") from error
+    if (counts < 0).any() or not np.isfinite(counts).all():
+        raise InputError(f"Expected counts of at least 0 in {path}, but got {counts.min()}.")
+    return counts
+
+
+def _match_names(files: Sequence[str], ids: npt.NDArray[np.str_]) -> npt.NDArray[np.int64] | None:
+    """Row of each face by its path, else by its file name where that is unique; -1 for none. None if none has one."""
+    bases = [file.rpartition("/")[2] for file in files]
+    seen = Counter(bases)
+    row_of = {base: row for row, base in enumerate(bases) if base and seen[base] == 1}
+    row_of |= {file: row for row, file in enumerate(files) if file}
+    rows = np.array([row_of.get(i, row_of.get(i.rpartition("/")[2], -1)) for i in ids.tolist()], dtype=np.int64)
+    return rows if (rows >= 0).any() else None
+
+
+def _match_rows(
+    votes: _Votes, ids: npt.NDArray[np.str_], splits: npt.NDArray[np.str_], labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64] | None:
+    """Row by row, if the faces come from a table of as many rows with the same splits, and votes and labels agree."""
+    if len(votes.files) != len(ids) or votes.splits != splits.tolist():
+        return None
+    if not all(name.endswith(f"_{row}") for row, name in enumerate(ids.tolist())):
+        return None
+    voted = votes.counts.sum(axis=1) > 0
+    agreement = (votes.counts.argmax(axis=1) == labels)[voted].mean() if voted.any() else 0.0
+    # Votes and labels of FER2013 agree on two faces in three; rows in another order agree on one in five.
+    if voted.sum() >= _ENOUGH_TO_JUDGE and agreement < _LEAST_AGREEMENT:
+        return None
+    return np.arange(len(ids))

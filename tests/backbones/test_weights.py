@@ -1,0 +1,128 @@
+"""Weights files of every format, what is refused, and the report on what fitted."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from backbones.contract import InputShape
+from backbones.errors import InputError
+from backbones.net.light_cnn import LightCNN
+from backbones.net.scratch_cnn import ScratchCNN
+from backbones.network import Network, build_network
+from backbones.weights import load_weights, read_state_dict
+
+STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
+GREY = InputShape(channels=1, size=32)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("plain.pt", STATE),
+        ("plain.pth", STATE),
+        ("wrapped.pth.tar", {"epoch": 3, "state_dict": STATE, "best": 0.5}),
+        ("parallel.pth.tar", {"state_dict": {f"module.{key}": value for key, value in STATE.items()}}),
+        ("nested.pt", {"model": {"state_dict": STATE}}),
+    ],
+)
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_formats(tmp_path: Path, name: str, content: Any, zipped: bool) -> None:
+    torch.save(content, tmp_path / name, _use_new_zipfile_serialization=zipped)
+    state = read_state_dict(tmp_path / name)
+    assert state.keys() == STATE.keys()
+    assert all(torch.equal(state[key], STATE[key]) for key in STATE)
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "a.safetensors")
+    assert torch.equal(read_state_dict(tmp_path / "a.safetensors")["a.weight"], STATE["a.weight"])
+
+
+class _Trap:
+    """Unpickling it would create a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.file,))
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": STATE, "trap": _Trap(tmp_path / "run")}, tmp_path / "trap.pt")
+    with pytest.raises(InputError, match="holds code, which is not run"):
+        read_state_dict(tmp_path / "trap.pt")
+    (tmp_path / "bare.pt").write_bytes(pickle.dumps(_Trap(tmp_path / "run")))
+    with pytest.raises(InputError, match="holds code, which is not run"):
+        read_state_dict(tmp_path / "bare.pt")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["bad.pt", "bad.pth.tar", "bad.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 half a zip"])
+def test_damaged_files_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        read_state_dict(tmp_path / name)
+
+
+def test_truncated_files_are_refused(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "cut.pt")
+    whole = (tmp_path / "cut.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        read_state_dict(tmp_path / "cut.pt")
+
+
+def test_missing_and_empty_files_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Expected a weights file at `.*absent\.pt`, but there is none"):
+        read_state_dict(tmp_path / "absent.pt")
+    torch.save({"epoch": 3}, tmp_path / "empty.pt")
+    with pytest.raises(InputError, match="but got no named tensors"):
+        read_state_dict(tmp_path / "empty.pt")
+
+
+def test_report_says_what_was_loaded_adapted_missing_and_unexpected(tmp_path: Path) -> None:
+    source = LightCNN(GREY).state_dict()
+    del source["features.7.conv.filter.bias"]
+    source |= {"fc2.weight": torch.zeros(5, 256), "extra": torch.zeros(1)}
+    torch.save(source, tmp_path / "b.pt")
+    target = LightCNN(InputShape(channels=3, size=32))
+    report = load_weights(target, tmp_path / "b.pt")
+    assert report.adapted == ("features.0.filter.weight",)
+    assert report.missing == ("features.7.conv.filter.bias",)
+    assert report.unexpected == ("extra",)
+    assert "fc1.filter.weight" in report.loaded
+    total = sum(p.numel() for p in target.parameters())
+    assert report.share == pytest.approx((total - 256) / total)
+    assert torch.equal(target.state_dict()["fc1.filter.weight"], source["fc1.filter.weight"])
+
+
+def test_too_little_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    torch.save(LightCNN(InputShape(channels=1, size=64)).state_dict(), tmp_path / "b.pt")
+    target = LightCNN(GREY)
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    message = (
+        r"at least 90% .* LightCNN, but got \d\d%: `fc1.filter.weight` has shape \(512, 2048\) instead of \(512, 512\)"
+    )
+    with pytest.raises(InputError, match=message):
+        load_weights(target, tmp_path / "b.pt")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
+    assert load_weights(target, tmp_path / "b.pt", minimum=0.5).missing == ("fc1.filter.weight",)
+
+
+def test_a_whole_network_of_this_product_fills_the_backbone(tmp_path: Path) -> None:
+    blocks: Any = [{"filters": 4}]
+    trained, _ = build_network(backbone=("scratch_cnn", {"blocks": blocks}), head=("linear", {}), shape=GREY, classes=3)
+    assert isinstance(trained, Network)
+    save_file(trained.state_dict(), tmp_path / "member.safetensors")
+    target = ScratchCNN(GREY, blocks=blocks)
+    report = load_weights(target, tmp_path / "member.safetensors")
+    assert (report.share, report.missing, report.unexpected) == (1.0, (), ())
+    assert torch.equal(target.blocks.block1[0][0].weight, trained.backbone.blocks.block1[0][0].weight)

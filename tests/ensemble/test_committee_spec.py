@@ -1,0 +1,143 @@
+"""The committee in YAML: every mistake with its place, and what a valid tree resolves to."""
+
+import pytest
+
+from backbones.errors import InputError
+from ensemble.committee_spec import MAX_DEPTH, CommitteeNode, check_committee, resolve_committee
+
+MEMBERS = {
+    "five": ["scratch"],
+    "eight": ["scratch", "large"],
+    "net_b": ["transferred", "large"],
+    "vgg": ["transferred"],
+}
+
+
+def test_the_readmes_committee():
+    tree = {
+        "rule": "log_likelihood",
+        "over": [{"rule": "va_expo", "members": ["scratch"]}, {"rule": "va_expo", "members": ["transferred"]}],
+    }
+    expo = {"low": -50.0, "high": 150.0, "step": 0.1}
+    assert resolve_committee(tree, MEMBERS) == CommitteeNode(
+        name="scratch+transferred",
+        rule="log_likelihood",
+        parameters={"l2": 0.1},
+        over=(
+            CommitteeNode(name="scratch", rule="va_expo", parameters=expo, over=("five", "eight")),
+            CommitteeNode(name="transferred", rule="va_expo", parameters=expo, over=("net_b", "vgg")),
+        ),
+    )
+
+
+def test_an_empty_node_covers_all_members_by_the_default_rule():
+    node = resolve_committee({}, MEMBERS)
+    assert (node.name, node.rule, node.over) == ("all", "log_likelihood", tuple(MEMBERS))
+
+
+def test_groups_overlap_and_mix_with_members():
+    tree = {
+        "over": [
+            {"members": ["large", "scratch"], "name": "big or scratch"},
+            {"rule": "mean", "members": ["vgg", "five"], "name": "pair"},
+            "vgg",
+        ]
+    }
+    node = resolve_committee(tree, MEMBERS)
+    assert [inner.over for inner in node.walk()][1:] == [("five", "eight", "net_b"), ("five", "vgg")]
+    assert node.children == ("big or scratch", "pair", "vgg")
+    assert node.members == ("five", "eight", "net_b", "vgg")
+
+
+def test_automatic_names_never_clash():
+    tree = {"over": [{"members": ["scratch"]}, {"rule": "mean", "members": ["scratch"]}, {"members": ["five"]}]}
+    names = [node.name for node in resolve_committee(tree, MEMBERS).walk()]
+    assert names == ["scratch+scratch#2+five#2", "scratch", "scratch#2", "five#2"]
+
+
+def test_parameters_are_bound():
+    assert resolve_committee({"l2": "1e-2"}, MEMBERS).parameters == {"l2": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("tree", "problem"),
+    [
+        ({"rule": "meen"}, "committee.rule: Expected a fusion rule, but got 'meen'. Did you mean `mean`?"),
+        ({"rule": 3}, "committee.rule: Expected `rule` to be text, but got 3."),
+        ({"rule": None}, "committee.rule: Expected `rule` to be text, but got None."),
+        (
+            {"rule": "va_expo", "lo": 0},
+            "committee.lo: Expected a parameter of `va_expo`, but got 'lo'. Did you mean `low`?",
+        ),
+        ({"l2": -1}, "committee.l2: Expected `l2` to be at least 0, but got -1."),
+        ({"l2": True}, "committee.l2: Expected `l2` to be a number, but got True."),
+        (
+            {"rule": "va_expo", "low": 9, "high": 8},
+            "committee: Expected `low` to be at most `high`, and at most 100000 steps, but got 9.0 to 8.0 by 0.1.",
+        ),
+        (
+            {"members": ["scrach"]},
+            "committee.members[0]: Expected a member or a group, but got 'scrach'. Did you mean `scratch`?",
+        ),
+        ({"over": ["fve"]}, "committee.over[0]: Expected a member, but got 'fve'. Did you mean `five`?"),
+        (
+            {"over": ["scratch"]},
+            "committee.over[0]: Expected a member or a node in `over`, but got the group 'scratch'. "
+            "Write `members: [scratch]`, or a node `{rule: mean, members: [scratch]}`.",
+        ),
+        ({"over": [3]}, "committee.over[0]: Expected `over[0]` to be a mapping, but got 3."),
+        ({"members": []}, "committee.members: Expected `members` to be a list of at least 1, but got []."),
+        ({"members": None}, "committee.members: Expected `members` to be a list, but got None."),
+        ({"members": "five"}, "committee.members: Expected `members` to be a list, but got 'five'."),
+        ({"members": [5]}, "committee.members[0]: Expected `members[0]` to be text, but got 5."),
+        ({"over": []}, "committee.over: Expected `over` to be a list of at least 1, but got []."),
+        ({"members": ["five", "five"]}, "committee.members: Expected each name once, but got 'five' 2 times."),
+        ({"over": ["vgg"], "members": ["five"]}, "committee: Expected either `members` or `over`, but got both."),
+        (
+            {"name": "five"},
+            "committee.name: Expected a name of its own for the node, but 'five' is the name of a member.",
+        ),
+        (
+            {"name": "x", "over": [{"name": "x"}]},
+            "committee.over[0].name: Expected a name of its own for the node, "
+            "but 'x' is the name of the node `committee`.",
+        ),
+        ({"name": ""}, "committee.name: Expected `name` to be text of at least 1 characters, but got ''."),
+        (None, "committee: Expected `committee` to be a mapping, but got None."),
+        (["five"], "committee: Expected `committee` to be a mapping, but got ['five']."),
+    ],
+)
+def test_every_mistake_has_its_message_and_place(tree, problem):
+    assert check_committee(tree, MEMBERS) == [problem]
+
+
+def test_all_mistakes_are_told_at_once():
+    tree = {"rule": "hinges", "over": [{"rule": "va_expo", "stp": 1}, {"members": ["five", "sx"]}, "nett_b"]}
+    problems = check_committee(tree, MEMBERS, where="members.yaml: committee")
+    assert [p.partition(": Expected")[0] for p in problems] == [
+        "members.yaml: committee.rule",
+        "members.yaml: committee.over[2]",
+        "members.yaml: committee.over[0].stp",
+        "members.yaml: committee.over[1].members[1]",
+    ]
+    with pytest.raises(InputError) as caught:
+        resolve_committee(tree, MEMBERS, where="members.yaml: committee")
+    assert str(caught.value).splitlines() == problems
+
+
+def test_a_tree_that_contains_itself_is_too_deep():
+    tree = {"rule": "mean"}
+    tree["over"] = [tree]
+    place = "committee" + ".over[0]" * MAX_DEPTH
+    message = f"Expected a committee of at most {MAX_DEPTH} levels, but got a node below them."
+    assert check_committee(tree, MEMBERS) == [f"{place}: {message}"]
+
+
+def test_committee_of_nobody():
+    assert check_committee({}, {}) == ["committee: Expected at least 1 member for the committee to fuse, but got none."]
+
+
+def test_name_of_both_a_member_and_a_group():
+    problem = "committee: Expected different names for members and groups, but 'a' is both."
+    assert check_committee({}, {"a": ["a"], "b": ["a"]}) == [problem]
+    assert check_committee({}, {"a": ["a"], "b": []}) == []

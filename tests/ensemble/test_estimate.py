@@ -1,0 +1,71 @@
+"""Fitted against nested accuracy."""
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+
+from backbones.errors import InputError
+from ensemble.committee_spec import resolve_committee
+from ensemble.estimate import estimate, nested_probs
+from ensemble.metric import accuracy, nll
+
+
+def members(seed, count, faces, skill):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 7, faces)
+    scores = np.exp(skill * np.eye(7)[labels] + rng.normal(size=(count, faces, 7)))
+    probs = scores / scores.sum(axis=2, keepdims=True)
+    return {f"m{i}": p for i, p in enumerate(probs)}, labels
+
+
+def node(posteriors, **tree):
+    return resolve_committee(tree, {name: [] for name in posteriors})
+
+
+def test_rule_that_learns_nothing_has_no_optimism():
+    posteriors, labels = members(0, 3, 100, 1.0)
+    row = estimate(node(posteriors, rule="mean"), posteriors, labels)
+    assert row.optimism == 0.0
+    assert row.fitted_nll == row.nll
+    assert (row.name, row.rule, row.faces) == ("all", "mean", 100)
+
+
+def test_search_over_guesses_looks_better_than_it_is():
+    # Ten members that guess: what the fit gains is luck, and cross-fitting does not repeat it.
+    rows = [estimate(node(p, rule="va_expo"), p, y) for p, y in (members(s, 10, 150, 0.2) for s in range(4))]
+    assert np.mean([row.optimism for row in rows]) > 0.01
+
+
+def test_row_agrees_with_the_metrics():
+    posteriors, labels = members(1, 3, 200, 1.0)
+    tree = node(posteriors)
+    row, nested = estimate(tree, posteriors, labels, seed=4), nested_probs(tree, posteriors, labels, seed=4)
+    assert row.nested_accuracy == accuracy(nested, labels)
+    assert row.nll == nll(nested, labels)
+    assert row.nested_interval[0] < row.nested_accuracy < row.nested_interval[1]
+    assert row.optimism == row.fitted_accuracy - row.nested_accuracy
+    np.testing.assert_allclose(nested.sum(axis=1), 1.0, atol=1e-12)
+
+
+def test_is_deterministic():
+    posteriors, labels = members(2, 3, 150, 0.8)
+    tree = node(posteriors, over=[{"rule": "va_expo", "members": ["m0", "m1"]}, "m2"])
+    first, second = (dataclasses.asdict(estimate(tree, posteriors, labels)) for _ in range(2))
+    assert first == second
+
+
+def test_is_fast_enough_for_a_table():
+    posteriors, labels = members(3, 5, 3579, 1.0)
+    start = time.process_time()
+    estimate(node(posteriors, rule="va_expo"), posteriors, labels)
+    assert (
+        time.process_time() - start < 10.0
+    )  # processor seconds, summed over threads: about 1 when the machine is idle
+
+
+def test_missing_member():
+    posteriors, labels = members(4, 2, 20, 1.0)
+    with pytest.raises(InputError, match="Expected probabilities of m1, but got only m0"):
+        nested_probs(node(posteriors), {"m0": posteriors["m0"]}, labels)

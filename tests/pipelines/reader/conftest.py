@@ -1,0 +1,72 @@
+"""A tiny FER2013 in every layout that the readers know."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+USAGES = ("Training",) * 14 + ("PublicTest",) * 7 + ("PrivateTest",) * 3
+
+
+def png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    """(24, 48, 48) noise; face i has the label i mod 7 and the usage USAGES[i]."""
+    return np.random.default_rng(0).integers(0, 256, (24, 48, 48), dtype=np.uint8)
+
+
+@pytest.fixture
+def csv_text(images: np.ndarray) -> str:
+    rows = [f"{i % 7},{' '.join(map(str, images[i].ravel()))},{USAGES[i]}\n" for i in range(24)]
+    return "emotion,pixels,Usage\n" + "".join(rows)
+
+
+@pytest.fixture
+def files(images: np.ndarray) -> dict[str, bytes]:
+    """The image-folder distribution: path -> PNG."""
+    tree = {}
+    for i, usage in enumerate(USAGES):
+        part = "train" if usage == "Training" else "test"
+        tree[f"{part}/{EMOTIONS[i % 7]}/{usage}_{1000 + i}.png"] = png(images[i])
+    return tree
+
+
+@pytest.fixture
+def write_tree(tmp_path: Path) -> Callable[..., Path]:
+    """Write a mapping path -> bytes as a folder, a zip or a tar.gz, by the name's suffix."""
+
+    def write(name: str, tree: Mapping[str, bytes]) -> Path:
+        target = tmp_path / name
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(target, "w") as archive:
+                for path, data in tree.items():
+                    archive.writestr(path, data)
+        elif name.endswith((".tar.gz", ".tgz")):
+            with tarfile.open(target, "w:gz") as tar:
+                for path, data in tree.items():
+                    info = tarfile.TarInfo(path)
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+        elif name.endswith(".csv.gz"):
+            target.write_bytes(gzip.compress(next(iter(tree.values()))))
+        elif name.endswith(".csv"):
+            target.write_bytes(next(iter(tree.values())))
+        else:
+            for path, data in tree.items():
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                (target / path).write_bytes(data)
+        return target
+
+    return write

@@ -1,0 +1,105 @@
+"""Decoding, against Pillow as the reference."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from backbones.errors import InputError
+from pipelines.image_file import decode_image, header_size, resize_face, with_channels
+
+
+@pytest.fixture
+def colour() -> np.ndarray:
+    """(40, 30, 3) smooth colours."""
+    coarse = np.random.default_rng(0).integers(0, 256, (4, 3, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (30, 40))
+
+
+def save(image: Image.Image, fmt: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, fmt, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF", "PPM"])
+def test_lossless_colour_is_rgb(fmt, colour):
+    np.testing.assert_array_equal(decode_image(save(Image.fromarray(colour), fmt), name="x"), colour)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF", "PPM"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_grey_is_two_dimensional(fmt, mode, colour):
+    grey = colour[..., 0]
+    np.testing.assert_array_equal(decode_image(save(Image.fromarray(grey).convert(mode), fmt), name="x"), grey)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF"])
+def test_16_bits_keep_the_upper_8(fmt):
+    deep = np.arange(0, 65536, 8, dtype=np.uint16).reshape(64, 128)
+    np.testing.assert_array_equal(decode_image(save(Image.fromarray(deep), fmt), name="x"), deep >> 8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fmt"), [("CMYK", "JPEG"), ("CMYK", "TIFF"), ("P", "PNG"), ("P", "GIF"), ("1", "PNG"), ("YCbCr", "JPEG")]
+)
+def test_other_modes_match_pillow(mode, fmt, colour):
+    data = save(Image.fromarray(colour).convert(mode), fmt)
+    decoded = decode_image(data, name="x")
+    reference = np.asarray(Image.open(io.BytesIO(data)).convert("L" if decoded.ndim == 2 else "RGB"))
+    assert np.abs(decoded.astype(int) - reference.astype(int)).max() <= 4
+
+
+def test_transparency_is_dropped(colour):
+    data = save(Image.fromarray(np.dstack([colour, colour[..., 0]])), "PNG")
+    np.testing.assert_array_equal(decode_image(data, name="x"), colour)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "JPEG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied(fmt, orientation, colour):
+    upright = Image.fromarray(colour)
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = save(upright, fmt, exif=exif)
+    from PIL import ImageOps
+
+    reference = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    decoded = decode_image(data, name="x")
+    assert decoded.shape == reference.shape
+    assert np.abs(decoded.astype(int) - reference.astype(int)).max() <= 4
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "JPEG"])
+@pytest.mark.parametrize("damage", ["empty", "half", "text"])
+def test_damaged_images_are_named(fmt, damage, colour):
+    data = save(Image.fromarray(colour), fmt)
+    data = {"empty": b"", "half": data[: len(data) // 2], "text": b"no image at all"}[damage]
+    with pytest.raises(
+        InputError, match=r"^Expected faces/7\.png to be a readable image, but got: .*Remove or replace"
+    ):
+        decode_image(data, name="faces/7.png")
+
+
+def test_header_size(colour):
+    assert header_size(save(Image.fromarray(colour), "PNG"), name="x") == (30, 40)
+    with pytest.raises(InputError, match="readable image"):
+        header_size(b"text", name="x")
+
+
+def test_resizing_shrinks_by_area_and_grows_linearly():
+    board = np.kron(np.array([[0, 200], [200, 0]], dtype=np.uint8), np.ones((2, 2), dtype=np.uint8))  # (4, 4)
+    np.testing.assert_array_equal(resize_face(board, 2), [[0, 200], [200, 0]])
+    np.testing.assert_array_equal(resize_face(board, 1), [[100]])
+    assert resize_face(board, 4) is board
+    assert resize_face(board, 8)[0].tolist() == cv2.resize(board, (8, 8), interpolation=cv2.INTER_LINEAR)[0].tolist()
+
+
+def test_grey_repeats_as_rgb():
+    grey = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    assert with_channels(grey, 1) is grey
+    np.testing.assert_array_equal(with_channels(grey, 3), np.stack([grey] * 3, axis=-1))
