@@ -28,6 +28,8 @@ class Problem(str):
         "members[3].head.kind: Expected a head, but got 'liner'."
     """
 
+    __slots__ = ()
+
     @classmethod
     def at(cls, place: str, message: str) -> Problem:
         """Put the place before the message; an empty place is left out."""

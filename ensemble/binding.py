@@ -26,6 +26,10 @@ __all__ = ["bind", "check_component", "problems_of"]
 # YAML 1.1 reads a number with an exponent but without a point or a sign in it, such as 1e-4, as text.
 _EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 
+_QUOTED = re.compile(r"'([^']*)'")
+
+Choices = Iterable[str] | Callable[[Sequence[int | str]], Iterable[str]]
+
 _EXPECTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "int_type": lambda _: "a whole number",
     "int_from_float": lambda _: "a whole number",
@@ -91,14 +95,15 @@ def bind(
     return values
 
 
-def problems_of(error: ValidationError, value: Any, where: str, *, choices: Iterable[str] = ()) -> list[Problem]:
+def problems_of(error: ValidationError, value: Any, where: str, *, choices: Choices = ()) -> list[Problem]:
     """Pydantic's errors in the house grammar, with places.
 
     Args:
         error: What pydantic raised.
         value: The value it was raised for.
         where: Place of the value.
-        choices: Valid keys, to suggest the nearest for an unknown one.
+        choices: Valid keys, to suggest the nearest for an unknown one; or a function that gives those of the mapping
+            at a pydantic location.
 
     Returns:
         One problem per place: alternatives of a union are joined with "or".
@@ -114,11 +119,26 @@ def problems_of(error: ValidationError, value: Any, where: str, *, choices: Iter
         elif one["type"] == "missing":
             fixed[place] = (f"Expected `{leaf}`, but it is missing.", "")
         elif one["type"] == "extra_forbidden":
-            fixed[place] = (f"Expected a known key, but got {leaf!r}.", nearest(leaf, choices))
+            fixed[place] = (
+                f"Expected a known key, but got {leaf!r}.",
+                nearest(leaf, choices(one["loc"][:-1]) if callable(choices) else choices),
+            )
         else:
             found.setdefault(place, []).append(expected(context) if expected else f"valid ({one['msg']})")
-            fixed[place] = (f"Expected `{leaf}` to be {' or '.join(dict.fromkeys(found[place]))}, but got {got!r}.", "")
+            fixed[place] = (
+                f"Expected `{leaf}` to be {' or '.join(dict.fromkeys(found[place]))}, but got {got!r}.",
+                _option(one, got),
+            )
     return [Problem.at(place, f"{message} {hint}".rstrip()) for place, (message, hint) in fixed.items()]
+
+
+def _option(one: Any, got: Any) -> str:
+    """The nearest of the options that a literal type allows."""
+    return (
+        nearest(got, _QUOTED.findall(one["ctx"]["expected"]))
+        if one["type"] == "literal_error" and isinstance(got, str)
+        else ""
+    )
 
 
 def _bind(

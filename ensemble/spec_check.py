@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from backbones.errors import Problem, nearest
+from backbones.errors import Problem
+from ensemble.binding import problems_of
 
 __all__ = ["check_spec", "merged"]
 
@@ -28,7 +29,7 @@ def check_spec(model: type[M], content: Any, where: str) -> tuple[M | None, list
     try:
         return model.model_validate(content), []
     except ValidationError as error:
-        return None, [_problem(model, detail, where) for detail in error.errors(include_url=False)]
+        return None, problems_of(error, content, where, choices=lambda location: _fields(model, location))
 
 
 def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,42 +53,6 @@ def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
         )
         result[key] = merged(base, value) if same_kind else value  # type: ignore[arg-type]
     return result
-
-
-def _problem(model: type[BaseModel], detail: Any, where: str) -> Problem:
-    location: Sequence[Any] = detail["loc"]
-    place = where
-    for part in location:
-        if isinstance(part, int):
-            place += f"[{part}]"
-        elif not _is_branch(part):
-            place += f".{part}" if place else str(part)
-    got = detail.get("input")
-    match detail["type"]:
-        case "extra_forbidden":
-            fields = _fields(model, location[:-1])
-            message = f"Expected no field of that name. {nearest(str(location[-1]), fields)}"
-        case "missing":
-            message = "Expected a value, but the field is missing."
-        case "literal_error":
-            choices = detail["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-            message = f"Expected one of {', '.join(choices)}, but got {got!r}. {nearest(str(got), choices)}"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            message = f"Expected a mapping, but got {got!r}."
-        case _:
-            message = f"Expected {_lower(detail['msg'])}, but got {got!r}."
-    return Problem.at(place, message)
-
-
-def _is_branch(part: str) -> bool:
-    """Whether pydantic put the name of a union's branch into the place."""
-    return part in {"str", "ComponentSpec"} or part.startswith(("tuple[", "function-", "list["))
-
-
-def _lower(message: str) -> str:
-    for start in ("Input should be ", "Input should ", "Value error, "):
-        message = message.removeprefix(start)
-    return message[:1].lower() + message[1:]
 
 
 def _fields(model: type[BaseModel], path: Sequence[Any]) -> list[str]:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["fit", "load"]
 
 
-def fit(members: str | Path, *, data: str | Path | None = None, out: str | Path | None = None, **options: Any) -> Predictor:
+def fit(
+    members: str | Path, *, data: str | Path | None = None, out: str | Path | None = None, **options: Any
+) -> Predictor:
     """Train or resume every member of a `members.yaml`, fit the committee, and return it ready to predict.
 
     Args:

@@ -104,5 +104,7 @@ def _compose(steps: Sequence[ComponentSpec]) -> Any:
             transforms.append(cls(**step.parameters))
         except (TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise InputError(Problem.at(where, f"Expected valid parameters of {step.kind}, but got: {reason}")) from None
+            raise InputError(
+                Problem.at(where, f"Expected valid parameters of {step.kind}, but got: {reason}")
+            ) from None
     return albumentations.Compose(transforms)

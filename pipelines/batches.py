@@ -7,9 +7,9 @@ the uninterrupted one saw.
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -53,7 +53,7 @@ def _schedule(count: int, batch_size: int, seed: int, epoch: int) -> list[npt.ND
 
 
 class FaceBatches:
-    """Augmented faces (B, H, W[, 3]) uint8; one thread prepares the next batches while the network works.
+    """Augmented faces (B, H, W[, 3]) uint8.
 
     Args:
         images: (N, H, W) or (N, H, W, 3) uint8, may be memory-mapped.
@@ -61,6 +61,8 @@ class FaceBatches:
         augmentation: What is done to each face.
         batch_size: Faces per batch.
         seed: The member's seed.
+        ahead: Let a thread prepare the next batches while the device works. Only worth it where the device is not the
+            CPU itself: a thread more than there are cores stalls the network's own threads.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class FaceBatches:
         augmentation: Augmentation,
         batch_size: int,
         seed: int,
+        ahead: bool,
     ) -> None:
+        self.ahead = ahead
         self.images, self.targets = images, torch.from_numpy(np.ascontiguousarray(targets))
         self.augmentation, self.batch_size, self.seed = augmentation, batch_size, seed
 
@@ -79,15 +83,14 @@ class FaceBatches:
         return max(1, len(self.images) // min(self.batch_size, len(self.images)))
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of one epoch, made in order by a thread of their own."""
+        """The batches of one epoch, in order."""
         self.augmentation.seed(derived_seed(self.seed, "augment", number))
         rows = _schedule(len(self.images), self.batch_size, self.seed, number)
 
         def make(batch: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-            faces = self.augmentation(np.ascontiguousarray(self.images[batch]))
-            return torch.from_numpy(np.ascontiguousarray(faces)), self.targets[batch]
+            return torch.from_numpy(self.augmentation(self.images[batch])), self.targets[batch]
 
-        return prefetched(make, rows)
+        return prefetched(make, rows) if self.ahead else map(make, rows)
 
 
 class FeatureBatches:
@@ -115,7 +118,7 @@ class FeatureBatches:
         views, count, _ = self.features.shape
         view = np.random.default_rng(derived_seed(self.seed, "view", number)).integers(views, size=count)
         for rows in _schedule(count, self.batch_size, self.seed, number):
-            yield torch.from_numpy(np.ascontiguousarray(self.features[view[rows], rows])), self.targets[rows]
+            yield torch.from_numpy(np.array(self.features[view[rows], rows])), self.targets[rows]
 
 
 def prefetched(make: Callable[[In], Out], items: list[In]) -> Iterator[Out]:
@@ -123,33 +126,15 @@ def prefetched(make: Callable[[In], Out], items: list[In]) -> Iterator[Out]:
 
     An exception in `make` is raised here; leaving the iterator early ends the thread.
     """
-    ready: queue.Queue[Out | BaseException | None] = queue.Queue(_AHEAD)
-    stopped = threading.Event()
-
-    def put(value: Out | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put(value, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def work() -> None:
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as worker:
+        waiting: deque[Future[Out]] = deque()
         try:
             for item in items:
-                if stopped.is_set():
-                    return
-                put(make(item))
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=work, name="prefetch", daemon=True)
-    thread.start()
-    try:
-        while (value := ready.get()) is not None:
-            if isinstance(value, BaseException):
-                raise value
-            yield value
-    finally:
-        stopped.set()
-        thread.join()
+                waiting.append(worker.submit(make, item))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

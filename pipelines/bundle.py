@@ -1,7 +1,7 @@
 """A finished committee's folder: resolved YAML, members, committee, report, and a manifest written last.
 
-    committee.yaml  manifest.json  committee.json  report.json  report.md  tracking.json
-    members/<name>/{spec.json, weights.safetensors, posteriors.npz, history.json}
+committee.yaml  manifest.json  committee.json  report.json  report.md  tracking.json
+members/<name>/{spec.json, weights.safetensors, posteriors.npz, history.json}
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from ensemble.committee import Committee
 from pipelines.atomic import write_json
 from pipelines.workspace import MANIFEST
 
-__all__ = ["COMMITTEE", "REPORT", "read_committee", "read_json", "seal", "unseal", "verify"]
+__all__ = ["COMMITTEE", "POSTERIORS", "REPORT", "read_committee", "read_json", "seal", "unseal", "verify"]
 
 COMMITTEE = "committee.json"
+POSTERIORS = "posteriors.npz"
 REPORT = "report.json"
 _NOT_SEALED = {MANIFEST, "tracking.json", ".lock"}
 _FORMAT = "ensemble bundle 1"

@@ -109,10 +109,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]
     for key, stored in state.items():
         index, _, name = key.partition("/")
         parameter = parameters[int(index)]
-        if stored.shape == parameter.shape:
-            value = torch.empty_like(parameter).copy_(stored)
-        else:
-            value = stored.clone()  # a step counter: stays on the CPU
+        counter = stored.shape != parameter.shape  # a step counter stays on the CPU
+        value = stored.clone() if counter else torch.empty_like(parameter).copy_(stored)
         optimizer.state[parameter][name] = value
 
 

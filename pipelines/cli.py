@@ -66,13 +66,19 @@ def fit(
     out: Annotated[Optional[Path], typer.Option(help="Folder of the committee [mlruns/committees/NAME].")] = None,  # noqa: UP045
     weights: Weights = None,
     device: Device = None,
+    jobs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Members trained at the same time [one per core up to 4; 1 on a GPU]."),
+    ] = None,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log to MLflow.")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Train or resume every member, fit the committee, track it, print the table."""
     from pipelines.fit import fit_committee
 
-    fit_committee(members, data=data, out=out, device=device, weights=weights or [], track=track, quiet=quiet)
+    fit_committee(
+        members, data=data, out=out, device=device, weights=weights or [], jobs=jobs, track=track, quiet=quiet
+    )
 
 
 @app.command()

@@ -6,12 +6,12 @@ Results go to standard output, everything else to standard error. Without a term
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 __all__ = ["Bar", "Console"]
@@ -31,6 +31,10 @@ class Bar:
     def set(self, done: int, total: int | None = None) -> None:
         """So many steps are done in all."""
         self._progress.update(self._task, completed=done, total=total)
+
+    def remove(self) -> None:
+        """Take the bar away."""
+        self._progress.remove_task(self._task)
 
     def label(self, text: str) -> None:
         """Change the text before the bar."""
@@ -54,22 +58,25 @@ class Console:
         if not self.quiet:
             self._errors.print(text, markup=False, soft_wrap=True)
 
-    def step(self, text: str) -> None:
-        """One line that replaces a bar where there is no terminal."""
-        if not self._live:
-            self.note(text)
-
     @contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Bar]:
-        """A progress bar with elapsed and remaining time; invisible without a terminal."""
+    def bars(self) -> Iterator[Callable[[str, int], Bar]]:
+        """Several progress bars with elapsed and remaining time, added one by one; invisible without a terminal."""
         columns = (
-            TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn(),
             TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=self._errors, transient=True, disable=not self._live) as progress:
-            yield Bar(progress, label, total)
+            yield lambda label, total: Bar(progress, label, total)
 
-    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]], *, strong: int | None = None) -> None:
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Bar]:
+        """A single progress bar."""
+        with self.bars() as add:
+            yield add(label, total)
+
+    def table(
+        self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]], *, strong: int | None = None
+    ) -> None:
         """Print a table on standard output; the row `strong` is set in bold."""
         table = Table(title=title, title_justify="left")
         for index, name in enumerate(header):
@@ -78,4 +85,3 @@ class Console:
             table.add_row(*map(str, row), style="bold" if index == strong else None)
         width = None if sys.stdout.isatty() else 140
         RichConsole(highlight=False, width=width).print(table)
-

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -15,6 +17,8 @@ from pipelines.file_tree import file_names, is_archive, open_file
 __all__ = ["find_csv", "open_csv", "split_line"]
 
 _BOM = b"\xef\xbb\xbf"
+_BUFFER = 1 << 20
+"""Bytes; a line of FER2013 alone fills the default buffer."""
 
 
 def split_line(line: bytes) -> list[bytes]:
@@ -27,7 +31,7 @@ def split_line(line: bytes) -> list[bytes]:
     return [field.strip(b'" \t\r\n') for field in line.split(b",")]
 
 
-def find_csv(source: Path, columns: Set[str]) -> str | None:
+def find_csv(source: Path, columns: AbstractSet[str]) -> str | None:
     """Name of the first csv in `source` whose header has the columns, in any case; "" if it is `source` itself.
 
     Args:
@@ -57,16 +61,15 @@ def open_csv(source: Path, name: str) -> Iterator[IO[bytes]]:
     elif source.name.lower().endswith(".gz"):
         try:
             with gzip.open(source, "rb") as unzipped:
-                yield unzipped  # type: ignore[misc]
+                yield io.BufferedReader(unzipped, _BUFFER)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"Expected {source} to be a whole gzip file, but got: {error}.") from error
     else:
-        # Lines of 8 KiB do not fit the default buffer.
-        with source.open("rb", buffering=1 << 20) as plain:
+        with source.open("rb", buffering=_BUFFER) as plain:
             yield plain
 
 
-def _header(source: Path, name: str) -> Set[str]:
+def _header(source: Path, name: str) -> AbstractSet[str]:
     with open_csv(source, name) as file:
         line = file.readline(4096)
     return {field.decode(errors="replace").lower() for field in split_line(line.removeprefix(_BOM))}

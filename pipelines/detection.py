@@ -88,7 +88,7 @@ def _squared(box: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
 
 def _crop(image: npt.NDArray[np.uint8], box: tuple[float, float, float, float]) -> npt.NDArray[np.uint8]:
     """The box's pixels; where it leaves the image, border pixels are repeated."""
-    x0, y0, x1, y1 = (round(v) for v in box)
+    x0, y0, x1, _ = (round(v) for v in box)
     side = max(x1 - x0, 1)
     left, top = max(0, -x0), max(0, -y0)
     right, bottom = max(0, x0 + side - image.shape[1]), max(0, y0 + side - image.shape[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import cv2
 import torch
 
 from backbones.errors import InputError
@@ -19,6 +20,7 @@ def choose_device(name: str | None = None) -> torch.device:
         InputError: There is no such device here.
     """
     torch.set_flush_denormal(True)  # denormal weights slow CPU training down several times
+    cv2.setNumThreads(1)  # faces are small: handing them to threads costs more than the work
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     try:

@@ -26,7 +26,7 @@ from ensemble.binding import check_component
 from ensemble.faces import Faces
 from pipelines.atomic import write_json
 from pipelines.face_writer import write_faces
-from pipelines.fingerprint import FileDigests, digest_text
+from pipelines.fingerprint import FileFacts, digest_text
 from pipelines.readers import READERS, Reader, choose_reader, require_source
 
 __all__ = ["FaceStore", "load_faces"]
@@ -129,12 +129,12 @@ def load_faces(
         InputError: The source is missing, damaged or of no known layout; an option is wrong; or the data set is unfit:
             duplicate ids, people in two splits, empty or swapped splits.
     """
-    name = reader or choose_reader(source)
+    facts = FileFacts(cache / "faces" / "facts")
+    name = reader or _choose_reader(source, facts)
     problems = check_component(name, options or {}, READERS, "data")
     if problems:
         raise InputError("\n".join(problems))
     votes = None if votes is None else require_source(votes)
-    digests = FileDigests(cache / "faces" / "digests")
     built: Reader = READERS.build(name, **(options or {}))
     resolved = {key: p.default for key, p in READERS.describe(name).parameters.items()} | dict(options or {})
     key = digest_text(
@@ -142,8 +142,8 @@ def load_faces(
             STORE_VERSION,
             name,
             json.dumps(resolved, sort_keys=True),
-            _fingerprint(built, source, digests),
-            digests.of(votes) if votes else None,
+            _fingerprint(built, source, facts),
+            facts.digest(votes) if votes else None,
         ]
     )
     folder = cache / "faces" / key[:32]
@@ -157,15 +157,25 @@ def load_faces(
     return store
 
 
-def _fingerprint(reader: Reader, source: str | Path, digests: FileDigests) -> str:
-    """The reader's fingerprint; that of a file is its sha256, which may be remembered."""
+def _choose_reader(source: str | Path, facts: FileFacts) -> str:
+    """The reader that the layout asks for; remembered, because looking into a large archive takes seconds."""
+    fact = f"reader among {', '.join(READERS.names())}"
+    return _remembered(fact, source, facts, lambda: choose_reader(source))
+
+
+def _fingerprint(reader: Reader, source: str | Path, facts: FileFacts) -> str:
+    """The reader's fingerprint, which for a file is its sha256."""
+    return _remembered("sha256", source, facts, lambda: reader.fingerprint(source))
+
+
+def _remembered(fact: str, source: str | Path, facts: FileFacts, find: Callable[[], str]) -> str:
     path = Path(source).expanduser()
     if not path.is_file():
-        return reader.fingerprint(source)
-    known = digests.recall(path)
+        return find()
+    known = facts.recall(path, fact)
     if known is None:
-        known = reader.fingerprint(source)
-        digests.remember(path, known)
+        known = find()
+        facts.remember(path, fact, known)
     return known
 
 

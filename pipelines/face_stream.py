@@ -114,18 +114,18 @@ class ImageStream:
     """Image files, each with any number of faces.
 
     Attributes:
-        files: (file, None), or (folder or archive, name in it).
+        sources: Image files, and folders or archives with the names of the images in them.
         missed: Told the name of every photo without a face.
     """
 
-    files: Sequence[tuple[Path, str | None]]
+    sources: Sequence[tuple[Path, Sequence[str]]]
     detector: FaceDetector
     shape: Shape
     missed: Callable[[str], None]
     labelled = False
 
     def __len__(self) -> int:
-        return len(self.files)
+        return sum(max(1, len(names)) for _, names in self.sources)
 
     def blocks(self) -> Iterator[FaceBlock]:
         """Blocks in the order of the files."""
@@ -149,9 +149,9 @@ class ImageStream:
             yield self._block(images, numbers, faces, boxes)
 
     def _contents(self) -> Iterator[tuple[str, bytes]]:
-        for path, inner in self.files:
-            if inner is not None:
-                yield from ((f"{path}/{name}", data) for name, data in stream_files(path, [inner]))
+        for path, names in self.sources:
+            if names:
+                yield from ((f"{path}/{name}", data) for name, data in stream_files(path, names))
                 continue
             try:
                 yield str(path), path.read_bytes()
@@ -193,15 +193,15 @@ def open_stream(
         labelled = _labelled(paths[0], classes, shape)
         if labelled is not None:
             return labelled
-    files = [file for path in paths for file in _files(path)]
-    return ImageStream(files=files, detector=detector, shape=shape, missed=missed)
+    sources = [(path, _names(path)) for path in paths]
+    return ImageStream(sources=sources, detector=detector, shape=shape, missed=missed)
 
 
 def _expanded(text: str) -> list[Path]:
     path = Path(text).expanduser()
     if path.exists():
         return [path]
-    found = sorted(glob.glob(str(path), recursive=True))
+    found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not found:
         raise InputError(f"Expected INPUT to be an image, a folder, a zip, a csv or a glob, but found no {text!r}.")
     return [Path(f) for f in found]
@@ -225,12 +225,13 @@ def _labelled(path: Path, classes: tuple[str, ...], shape: Shape) -> LabelledStr
     return LabelledStream(source=path, reader=reader, listing=listing, shape=shape)
 
 
-def _files(path: Path) -> list[tuple[Path, str | None]]:
+def _names(path: Path) -> list[str]:
+    """The images in a folder or an archive; none for an image file."""
     if path.is_dir() or is_archive(path):
-        return [(path, name) for name in image_names(path)]
+        return image_names(path)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"Expected `{path}` to be an image ({', '.join(IMAGE_SUFFIXES)}), but got {path.suffix!r}.")
-    return [(path, None)]
+    return []
 
 
 def _ready(

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from backbones.errors import InputError
@@ -69,7 +69,7 @@ def open_file(source: Path, name: str) -> Iterator[IO[bytes]]:
         InputError: The archive is damaged.
     """
     if source.is_dir():
-        with open(source / name, "rb", buffering=1 << 20) as file:
+        with (source / name).open("rb", buffering=1 << 20) as file:
             yield file
         return
     with _readable(source):
@@ -91,7 +91,7 @@ def _folder_names(folder: Path) -> list[str]:
 
 # Listing a zip of 30,000 faces takes a third of a second, and several readers look at the same archive in turn.
 @lru_cache(maxsize=4)
-def _archive_names(archive: Path, size: int, modified: int) -> tuple[str, ...]:
+def _archive_names(archive: Path, _size: int, _modified: int) -> tuple[str, ...]:
     with _readable(archive):
         if _is_zip(archive):
             with zipfile.ZipFile(archive) as opened:
@@ -155,11 +155,11 @@ def _hidden(part: str) -> bool:
 
 def _posix(name: str) -> str:
     # Some Windows tools write backslashes into archives.
-    return str(PurePosixPath(name.replace("\\", "/")))
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def _safe(name: str, archive: Path) -> str:
-    path = PurePosixPath(_posix(name))
-    if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or parts[0] == "" or parts[0].endswith(":"):
         raise InputError(f"Expected names inside the archive {archive}, but got {name!r}, which points outside it.")
-    return str(path)
+    return _posix(name)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipelines.atomic import write_json
 
-__all__ = ["FileDigests", "digest_file", "digest_folder", "digest_text"]
+__all__ = ["FileFacts", "digest_file", "digest_folder", "digest_text"]
 
 _SETTLED_NS = 2_000_000_000
 
@@ -24,7 +24,7 @@ def digest_text(parts: Iterable[object]) -> str:
 
     Example:
         >>> digest_text(["a", 1])[:8]
-        'f40aec00'
+        '4f395a2e'
     """
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
@@ -44,37 +44,41 @@ def digest_folder(folder: Path, names: Iterable[str]) -> str:
     return digest_text(lines)
 
 
-class FileDigests:
-    """Remembers the sha256 of files that have not changed since.
+class FileFacts:
+    """Remembers what was found out about files that have not changed since, such as their sha256.
 
     Args:
-        folder: Where the notes are kept, one small file each, so that processes do not overwrite one another's.
+        folder: Where the facts are kept, one note per file, so that processes do not overwrite one another's.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def recall(self, path: Path) -> str | None:
-        """The digest noted for the file as it is now, or None."""
-        try:
-            note = json.loads(self._note(path).read_text(encoding="utf-8"))
-            return str(note["sha256"]) if note["state"] == _state(path) else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+    def recall(self, path: Path, fact: str) -> str | None:
+        """What is remembered of the file as it is now, or None."""
+        return self._facts(path).get(fact)
 
-    def remember(self, path: Path, digest: str) -> None:
-        """Note the digest, unless the file changed so recently that another change might bear the same time."""
+    def remember(self, path: Path, fact: str, value: str) -> None:
+        """Keep a fact, unless the file changed so recently that another change might bear the same time."""
         state = _state(path)
         if time.time_ns() - state[1] > _SETTLED_NS:
-            write_json(self._note(path), {"path": str(path.resolve()), "state": state, "sha256": digest})
+            facts = self._facts(path) | {fact: value}
+            write_json(self._note(path), {"path": str(path.resolve()), "state": state, "facts": facts})
 
-    def of(self, path: Path) -> str:
-        """sha256 of the file's content, from the notes if it is unchanged."""
-        digest = self.recall(path)
-        if digest is None:
-            digest = digest_file(path)
-            self.remember(path, digest)
-        return digest
+    def digest(self, path: Path) -> str:
+        """sha256 of the file's content, remembered if it is unchanged."""
+        known = self.recall(path, "sha256")
+        if known is None:
+            known = digest_file(path)
+            self.remember(path, "sha256", known)
+        return known
+
+    def _facts(self, path: Path) -> dict[str, str]:
+        try:
+            note = json.loads(self._note(path).read_text(encoding="utf-8"))
+            return dict(note["facts"]) if note["state"] == _state(path) else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
 
     def _note(self, path: Path) -> Path:
         return self.folder / f"{digest_text([path.resolve()])[:32]}.json"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +73,7 @@ class FitTracking:
         self.plan, self.data, self.folder, self.enabled = plan, data, folder, enabled
         self.tracker = Tracker(workspace, folder, note=console.note)
 
-    def __enter__(self) -> FitTracking:
+    def __enter__(self) -> Self:
         if self.enabled:
             plan, data = self.plan, self.data
             members = {m.name: m.model_dump(mode="json") for m in plan.members}
@@ -89,7 +89,9 @@ class FitTracking:
             )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             self.tracker.stop("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
 

@@ -53,7 +53,7 @@ def forward_all(
 
 def _padded(rows: npt.NDArray[Any], size: int) -> Iterator[tuple[npt.NDArray[Any], int]]:
     for start in range(0, len(rows), size):
-        batch = np.ascontiguousarray(rows[start : start + size])
+        batch = np.array(rows[start : start + size])  # a copy: the rows may be memory-mapped read-only
         valid = len(batch)
         if valid < size:
             batch = np.concatenate([batch, np.repeat(batch[-1:], size - valid, axis=0)])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from pipelines.listing import Listing, UnevenFacesError
 
 __all__ = [
     "SPLIT_FOLDERS",
+    "class_of",
+    "classes_of",
     "common_shape",
     "decode_images",
     "holds_files",
@@ -69,13 +71,43 @@ def relative_names(names: Sequence[str]) -> list[str]:
         >>> relative_names(["a/fer/train/sad/1.png", "a/fer/train/fear/1.png"])
         ['train/sad/1.png', 'train/fear/1.png']
     """
-    folders = [PurePosixPath(name).parts[:-2] for name in names]  # without class and file
+    folders = [name.split("/")[:-2] for name in names]  # without class and file
     shared = 0
     for level in zip(*folders, strict=False):
         if len(set(level)) > 1 or level[0].lower() in SPLIT_FOLDERS:
             break
         shared += 1
-    return ["/".join(PurePosixPath(name).parts[shared:]) for name in names]
+    return ["/".join(name.split("/")[shared:]) for name in names]
+
+
+def class_of(name: str) -> tuple[str, str]:
+    """Class folder and split of an image; "" for what its path does not tell.
+
+    The split's folder may lie above or below that of the class.
+
+    Example:
+        >>> class_of("fer/Train/joy/1.png"), class_of("joy/1.png"), class_of("train/1.png")
+        (('joy', 'train'), ('joy', ''), ('', 'train'))
+    """
+    folders = name.split("/")[-3:-1]
+    split = next((folder for folder in folders if folder.lower() in SPLIT_FOLDERS), None)
+    if split is None:
+        return (folders[-1] if folders else ""), ""
+    others = [folder for folder in folders if folder != split]
+    return (others[-1] if others else ""), SPLIT_FOLDERS[split.lower()]
+
+
+def classes_of(source: Path, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Class folder and split of every image.
+
+    Raises:
+        InputError: An image lies in no class's folder.
+    """
+    places = [class_of(name) for name in names]
+    stray = next((name for name, (folder, _) in zip(names, places, strict=True) if not folder), None)
+    if stray is not None:
+        raise InputError(f"Expected {stray!r} in {source} to lie in a folder named after its expression.")
+    return places
 
 
 def common_shape(source: Path, names: Sequence[str], size: int | None) -> tuple[tuple[int, ...], bool]:

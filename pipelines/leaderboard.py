@@ -49,8 +49,8 @@ def member_row(spec: Mapping[str, Any], probs: Probs, labels: Labels) -> dict[st
 def rule_estimates(
     node: CommitteeNode, posteriors: Mapping[str, Probs], labels: Labels, *, seed: int
 ) -> dict[str, Estimate]:
-    """Fitted and nested accuracy of the declared tree (`committee`), and of every rule over all its members, flat."""
-    flat = {name: () for name in node.members}
+    """Fitted and nested accuracy of the declared tree (`committee`), and of every rule over all members, flat."""
+    flat: dict[str, tuple[str, ...]] = dict.fromkeys(node.members, ())
     table = {"committee": estimate(node, posteriors, labels, seed=seed)}
     for rule in RULES.names():
         table[rule] = estimate(resolve_committee({"rule": rule}, flat), posteriors, labels, seed=seed)
@@ -61,8 +61,8 @@ def rows_of(members: Sequence[Mapping[str, Any]], estimates: Mapping[str, Estima
     """Rows under `HEADER`: members by falling accuracy, then the rules, then the committee."""
     rows = [
         (
-            m["name"], f"{m['accuracy']:.4f}", "", f"{m['accuracy_low']:.3f}-{m['accuracy_high']:.3f}", f"{m['nll']:.4f}",
-            f"{m['parameters']:,}", str(m["epochs"]), f"{m['seconds']:.0f}",
+            m["name"], f"{m['accuracy']:.4f}", "", f"{m['accuracy_low']:.3f}-{m['accuracy_high']:.3f}",
+            f"{m['nll']:.4f}", f"{m['parameters']:,}", str(m["epochs"]), f"{m['seconds']:.0f}",
         )
         for m in sorted(members, key=lambda m: -m["accuracy"])
     ]  # fmt: skip

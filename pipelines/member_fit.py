@@ -85,8 +85,10 @@ def fit_member(
     """
     fingerprint = member_fingerprint(member.spec, data)
     member.input_layer.fit(data.train.images)
-    source = _from_features if member.spec.frozen_backbone else _from_faces
-    model, prepare, batches, validate = source(member, data, cache, advance)
+    if member.spec.frozen_backbone:
+        model, prepare, batches, validate = _from_features(member, data, cache, advance)
+    else:
+        model, prepare, batches, validate = _from_faces(member, data)
     counts = torch.from_numpy(data.train.class_counts)
     loss = LOSSES.build(member.spec.loss.kind, counts, **member.spec.loss.parameters).to(member.device)
     trainer = Trainer(
@@ -119,12 +121,13 @@ def _scored(probs: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> tu
     return nll(probs, labels), accuracy(probs, labels)
 
 
-def _from_faces(member: Member, data: FitData, cache: Path, advance: Any) -> tuple[nn.Module, Any, Batches, Any]:
+def _from_faces(member: Member, data: FitData) -> tuple[nn.Module, Any, Batches, Any]:
     """Train the network on augmented faces."""
     spec = member.spec
     batches = FaceBatches(
         data.train.images, data.train.targets(use_votes=spec.targets == "votes"),
         augmentation=Augmentation(spec.augment), batch_size=spec.batch_size, seed=spec.seed,
+        ahead=member.device.type != "cpu",
     )  # fmt: skip
 
     def validate(model: nn.Module) -> tuple[float, float]:

@@ -195,7 +195,9 @@ def _check_components(spec: MemberSpec | None, where: str) -> list[Problem]:
     problems += check_component(normalize.kind, normalize.parameters, NORMALIZERS, f"{where}.input.normalize")
     problems += check_augment(spec.augment, f"{where}.augment")
     if spec.frozen_backbone and spec.augment not in ("none", "flip"):
-        message = f"Expected none or flip, since a frozen backbone's features are computed once, but got {spec.augment!r}."
+        message = (
+            f"Expected none or flip, since a frozen backbone's features are computed once, but got {spec.augment!r}."
+        )
         problems.append(Problem.at(f"{where}.augment", message))
     return problems
 

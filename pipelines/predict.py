@@ -63,7 +63,9 @@ class Summary:
             right = self.right[split]
             hits = np.eye(2)[np.r_[np.zeros(right, int), np.ones(count - right, int)]]
             low, high = accuracy_interval(hits, np.zeros(count, int))
-            lines.append(f"{split or 'labelled'}: accuracy {right / count:.4f} (95 % {low:.4f}-{high:.4f}) of {count:,} faces")
+            lines.append(
+                f"{split or 'labelled'}: accuracy {right / count:.4f} (95 % {low:.4f}-{high:.4f}) of {count:,} faces"
+            )
         return lines
 
 
@@ -113,7 +115,11 @@ def predict_files(
             )  # fmt: skip
             writer.write(
                 prediction_frame(
-                    predictions, images=block.images, faces=block.numbers, boxes=block.boxes, with_labels=stream.labelled
+                    predictions,
+                    images=block.images,
+                    faces=block.numbers,
+                    boxes=block.boxes,
+                    with_labels=stream.labelled,
                 )
             )
             summary.add(block, predictions)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +88,7 @@ class PredictionWriter:
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._parquet: Any = None
 
-    def __enter__(self) -> PredictionWriter:
+    def __enter__(self) -> Self:
         self._temporary.unlink(missing_ok=True)
         return self
 
@@ -113,7 +113,9 @@ class PredictionWriter:
             self._parquet = parquet.ParquetWriter(self._temporary, pa.schema(fields))
         self._parquet.write_table(table.cast(self._parquet.schema))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._parquet is not None:
             self._parquet.close()
         if kind is None and self.rows:

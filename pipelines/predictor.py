@@ -1,4 +1,4 @@
-"""A finished committee, ready to predict faces: from Python on arrays, PIL images or paths, and for the command line."""
+"""A finished committee, ready to predict faces given as arrays, PIL images or paths."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def choose_reader(source: Path | str) -> str:
         >>> choose_reader("synthetic")
         'synthetic'
     """
-    readers = {name: cast(type[Reader], READERS.get(name)) for name in READERS.names()}
+    readers = {name: cast("type[Reader]", READERS.get(name)) for name in READERS.names()}
     if str(source) in readers and readers[str(source)].claims(str(source)):
         return str(source)
     path = require_source(source)

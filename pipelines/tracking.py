@@ -68,7 +68,7 @@ class Tracker:
             yield
         except InputError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the fit must go on
             self.client = None
             self.note(f"MLflow is not reachable, the fit goes on without it: {str(error).splitlines()[0][:200]}")
 
@@ -163,7 +163,7 @@ class Tracker:
         location = None if os.environ.get("MLFLOW_TRACKING_URI") else (self.workspace.root / "artifacts").resolve()
         try:
             return str(self.client.create_experiment(EXPERIMENT, location.as_uri() if location else None))
-        except Exception:  # another process was faster
+        except Exception:  # noqa: BLE001 - another process was faster
             return str(self.client.get_experiment_by_name(EXPERIMENT).experiment_id)
 
     def _stored(self, digest: str) -> dict[str, Any] | None:
@@ -180,14 +180,19 @@ class Tracker:
         """Set an interrupted run back to RUNNING; False if the store does not know it."""
         try:
             status = self.client.get_run(run).info.status
-        except Exception:
+        except Exception:  # noqa: BLE001 - no such run, or no store
             return False
         if status not in ("RUNNING", "FINISHED"):
             self.client.update_run(run, status="RUNNING")
         return True
 
     def _log(
-        self, run: str, *, metrics: Mapping[str, float] | None = None, params: Mapping[str, Any] | None = None, step: int = 0
+        self,
+        run: str,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, Any] | None = None,
+        step: int = 0,
     ) -> None:
         from mlflow.entities import Metric, Param
 
@@ -227,7 +232,9 @@ def serve_ui(workspace: Workspace, *, host: str, port: int) -> int:
     """
     uri = store_uri(workspace)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise InputError(f"Expected a tracking store in `{workspace.root}`, but there is none. Run `ensemble fit` first.")
+        raise InputError(
+            f"Expected a tracking store in `{workspace.root}`, but there is none. Run `ensemble fit` first."
+        )
     with socket.socket() as probe:
         if probe.connect_ex((host, port)) == 0:
             raise InputError(f"Expected port {port} to be free, but something listens on it. Choose another: `--port`.")

@@ -27,6 +27,9 @@ __all__ = ["Trainer", "Watcher"]
 class Watcher:
     """Is told what the loop does; a progress display or a tracker overrides what it needs."""
 
+    def start(self, progress: Progress) -> None:
+        """Training starts, or goes on after so many epochs."""
+
     def batch(self, done: int, total: int) -> None:
         """A batch of the running epoch is done."""
 
@@ -72,6 +75,7 @@ class Trainer:
             InputError: The loss is no longer a finite number.
         """
         self._start()
+        self.watcher.start(self.progress)
         while self.progress.epoch < self.spec.epochs and not self._out_of_patience():
             started = time.monotonic()
             train_loss = self._train_epoch()

@@ -55,7 +55,7 @@ def view_probabilities(
     *,
     plan: PerturbationPlan,
     views: int,
-    advance: Callable[[int], None] | None = None,
+    advance: Callable[[int, int], None] | None = None,
 ) -> npt.NDArray[np.float64]:
     """A member's probabilities of every view of every face: (V, N, K)."""
     blocks = []
@@ -65,7 +65,7 @@ def view_probabilities(
         probs = member.probabilities(flat).reshape(stop - start, views, -1)
         blocks.append(probs.transpose(1, 0, 2))
         if advance:
-            advance(stop - start)
+            advance(stop, len(faces))
     return np.concatenate(blocks, axis=1)
 
 

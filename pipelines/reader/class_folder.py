@@ -16,7 +16,8 @@ from backbones.parameter import Count, Fraction, Natural
 from ensemble.expression import canonical_classes, canonical_expression
 from pipelines.file_tree import file_names, open_file
 from pipelines.image_tree import (
-    SPLIT_FOLDERS,
+    class_of,
+    classes_of,
     common_shape,
     decode_images,
     holds_files,
@@ -66,7 +67,7 @@ class ClassFolder:
             names = image_names(Path(source).expanduser())
         except InputError:
             return False
-        found = {canonical_expression(_place(name)[0]) for name in names} - {None}
+        found = {canonical_expression(class_of(name)[0]) for name in names} - {None}
         return len(found) >= 2
 
     def fingerprint(self, source: Path | str) -> str:
@@ -81,10 +82,7 @@ class ClassFolder:
         """
         path = require_source(source)
         names = image_names(path)
-        places = [_place(name) for name in names]
-        stray = next((name for name, (folder, _) in zip(names, places, strict=True) if not folder), None)
-        if stray is not None:
-            raise InputError(f"Expected {stray!r} in {path} to lie in a folder named after its expression.")
+        places = classes_of(path, names)
         classes, mapping = canonical_classes(folder for folder, _ in places)
         labels = np.array([classes.index(mapping[folder]) for folder, _ in places], dtype=np.int64)
         ids = relative_names(names)
@@ -135,16 +133,6 @@ class ClassFolder:
             groups=None if groups is None else groups[rows],
         )
         return splits
-
-
-def _place(name: str) -> tuple[str, str]:
-    """Class folder and split of an image; the split's folder may lie above or below that of the class."""
-    folders = PurePosixPath(name).parts[-3:-1]
-    split = next((f for f in folders if f.lower() in SPLIT_FOLDERS), None)
-    if split is None:
-        return (folders[-1] if folders else ""), ""
-    others = [f for f in folders if f != split]
-    return (others[-1] if others else ""), SPLIT_FOLDERS[split.lower()]
 
 
 def _read_groups(path: Path, names: Sequence[str]) -> npt.NDArray[np.str_] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from backbones.errors import InputError
 from backbones.parameter import Count
 from ensemble.expression import canonical_classes
 from pipelines.image_tree import (
+    classes_of,
     common_shape,
     decode_images,
     holds_files,
@@ -71,7 +72,7 @@ class FerFolder:
                 f"Expected image names that begin with {', '.join(f'{prefix}_' for prefix in _SPLITS)}, "
                 f"but got {unknown!r} in {path}. Folders with other names are read with `reader: class_folder`."
             )
-        folders = [PurePosixPath(name).parent.name for name in names]
+        folders = [folder for folder, _ in classes_of(path, names)]
         classes, mapping = canonical_classes(folders)
         shape, resize = common_shape(path, names, self.size)
         return Listing(

@@ -19,10 +19,11 @@ def _brow_line(along: Plane, who: Identity, units: ActionUnits) -> Plane:
     """Height of the brow at `along`, which runs from -1 at the nose to 1 at the temple."""
     outward = 0.5 + 0.5 * along
     inward = 1.0 - outward
-    rest: Plane = who.eye_height - who.brow_height - who.brow_arch * (1.0 - along * along) + 0.03 * outward
+    rest = who.eye_height - who.brow_height - who.brow_arch * (1.0 - along * along) + 0.03 * outward
     raised = 0.15 * units[1] * inward + 0.12 * units[2] * outward
     lowered = 0.04 * units[4] + (0.11 * units[4] * (1.0 - 0.8 * clamp(units[1])) + 0.04 * units[9]) * inward
-    return rest - raised + lowered
+    height: Plane = rest - raised + lowered
+    return height
 
 
 def draw_brows(canvas: Canvas, face: Frame, who: Identity, units: ActionUnits) -> None:
@@ -43,5 +44,6 @@ def draw_forehead(canvas: Canvas, face: Frame, who: Identity, units: ActionUnits
         bow = brow - rise - 0.08 * units[1] + 0.10 * face.x * face.x
         line = stroke(face.y - bow, 0.008, face.side - 0.34)
         canvas.shade(cover(line), 0.30 * units[1] * (0.4 + 0.6 * units[2]))
-    frown = stroke(face.side - 0.055, 0.008, np.abs(face.y - brow - 0.03) - 0.09)
+    end = np.abs(face.y - (brow + 0.03)) - np.float32(0.09)
+    frown = stroke(face.side - 0.055, 0.008, end)
     canvas.shade(cover(frown), 0.45 * units[4])

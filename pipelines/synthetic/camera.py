@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.synthetic.canvas import Canvas
-from pipelines.synthetic.geometry import Frame, clamp, cover
+from pipelines.synthetic.geometry import Frame, clamp, cover, only
 from pipelines.synthetic.parameter import Chance, Plane, Span
 
 __all__ = ["Camera", "Obstacle", "draw_obstacle", "expose"]
@@ -43,8 +43,8 @@ def draw_obstacle(canvas: Canvas, head: Frame, obstacle: Obstacle) -> None:
     cosine, sine = np.cos(obstacle.angle), np.sin(obstacle.angle)
     along = cosine * head.x + sine * head.y
     beside = np.abs(cosine * head.y - sine * head.x - obstacle.across) - obstacle.width
-    bar = np.maximum(beside, obstacle.reach - along) + 9.0 * (1.0 - obstacle.present)
-    canvas.paint(cover(bar), obstacle.tone)
+    bar = np.maximum(beside, obstacle.reach - along)
+    canvas.paint(cover(only(obstacle.present, bar)), obstacle.tone)
 
 
 def _soften(picture: Plane) -> Plane:

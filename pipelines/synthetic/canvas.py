@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipelines.synthetic.parameter import Plane
 
 __all__ = ["Canvas"]
@@ -20,8 +22,11 @@ class Canvas:
 
     def paint(self, mask: Plane, tone: Plane | float) -> None:
         """Lay an opaque `tone` over the pixels where `mask` is 1, in proportion elsewhere."""
-        self.tones[...] += mask * (tone - self.tones)
+        change = tone - self.tones
+        change *= mask
+        np.add(self.tones, change, out=self.tones)
 
     def shade(self, mask: Plane, darkness: Plane | float) -> None:
         """Darken by the fraction `darkness` where `mask` is 1; a negative darkness lights up."""
-        self.tones[...] *= 1.0 - mask * darkness
+        kept = 1.0 - mask * darkness
+        np.multiply(self.tones, kept, out=self.tones)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.synthetic.canvas import Canvas
 from pipelines.synthetic.expression import ActionUnits
-from pipelines.synthetic.geometry import Frame, between, clamp, cover, ellipse, stroke
+from pipelines.synthetic.geometry import Frame, between, clamp, cover, ellipse, only, stroke
 from pipelines.synthetic.identity import Identity
 from pipelines.synthetic.parameter import Plane, Span
 
@@ -29,8 +29,8 @@ class Gaze:
 
 def draw_eyes(canvas: Canvas, face: Frame, who: Identity, gaze: Gaze, units: ActionUnits) -> None:
     """Draw both eyes: socket, white, iris, lids and the folds under the lower lids."""
-    dx = face.side - who.eye_distance
-    dy = face.y - who.eye_height + who.eye_slant * clamp(dx / who.eye_width, -1.5, 1.5)
+    dx: Plane = face.side - who.eye_distance
+    dy: Plane = face.y - who.eye_height + who.eye_slant * clamp(dx / who.eye_width, -1.5, 1.5)
     along = dx / who.eye_width
     bow = 1.0 - along * along  # (N, H, W), 1 at the middle of the eye and 0 at its corners
     wide = 1.0 - gaze.droop
@@ -40,7 +40,8 @@ def draw_eyes(canvas: Canvas, face: Frame, who: Identity, gaze: Gaze, units: Act
     lower = np.maximum(below, np.float32(0.004)) * bow
     end = (np.abs(along) - 1.05) * who.eye_width
 
-    canvas.shade(cover(ellipse(dx, dy + 0.05, 0.24, 0.17), 0.12), 0.14)
+    socket: Plane = dy + 0.05
+    canvas.shade(cover(ellipse(dx, socket, 0.24, 0.17), 0.12), 0.14)
     opening = cover(between(dy, upper, lower, end))
     canvas.paint(opening, 0.45 + 0.5 * who.skin)
     aim: Plane = face.x - face.sign * who.eye_distance - gaze.across
@@ -60,5 +61,5 @@ def draw_glasses(canvas: Canvas, face: Frame, who: Identity) -> None:
     rim = np.abs(ellipse(dx, dy, 0.235 * who.glasses_size, 0.185 * who.glasses_size)) - 0.014
     bridge = stroke(dy + 0.05, 0.014, face.side - 0.10)
     temple = np.maximum(stroke(dy + 0.06, 0.014, face.side - 0.80), 0.55 - face.side)
-    frame = np.minimum(np.minimum(rim, bridge), temple) + 9.0 * (1.0 - who.glasses)
-    canvas.paint(0.85 * cover(frame), 0.12)
+    frame = np.minimum(np.minimum(rim, bridge), temple)
+    canvas.paint(0.85 * cover(only(who.glasses, frame)), 0.12)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.synthetic.parameter import Plane
 
-__all__ = ["Frame", "between", "clamp", "cover", "ellipse", "stroke"]
+__all__ = ["Frame", "between", "clamp", "cover", "ellipse", "only", "stroke"]
 
 SOFTNESS = 0.05
 """Width in face units over which an edge fades: about one pixel, so that edges show no steps."""
@@ -61,8 +61,14 @@ def cover(distance: Plane, softness: float = SOFTNESS) -> Plane:
 
 def ellipse(dx: Plane, dy: Plane, width: Plane | float, height: Plane | float) -> Plane:
     """Approximate signed distance to an ellipse, from offsets to its centre and its half axes."""
-    radius = np.sqrt((dx / width) ** 2 + (dy / height) ** 2)
-    return (radius - np.float32(1.0)) * np.minimum(width, height)
+    u, v = dx * (1.0 / width), dy * (1.0 / height)
+    radius: Plane = np.sqrt(u * u + v * v)
+    return (radius - 1.0) * np.minimum(width, height)
+
+
+def only(present: Plane, distance: Plane) -> Plane:
+    """Keep a shape on the faces where `present` is 1, and push it out of the picture where it is 0."""
+    return distance + 9.0 * (1.0 - present)
 
 
 def stroke(offset: Plane, thickness: Plane | float, end: Plane) -> Plane:

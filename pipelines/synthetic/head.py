@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.synthetic.canvas import Canvas
 from pipelines.synthetic.expression import ActionUnits
-from pipelines.synthetic.geometry import Frame, cover, ellipse
+from pipelines.synthetic.geometry import Frame, cover, ellipse, only
 from pipelines.synthetic.identity import Identity
 from pipelines.synthetic.parameter import Plane, Span
 
@@ -54,12 +54,12 @@ def draw_skull(canvas: Canvas, head: Frame, who: Identity, light: Light, units: 
     outer = ellipse(head.x, head.y + 0.1, who.head_width + volume, 0.95 + volume)
     # Long hair falls straight down beside the face.
     curtain = np.maximum(head.side - who.head_width - volume, np.maximum(-0.1 - head.y, head.y - 1.1))
-    curtain += 9.0 * (1.0 - who.long_hair)
-    canvas.paint(cover(np.minimum(outer, curtain) + 9.0 * who.bald), who.hair)
+    hair = np.minimum(outer, only(who.long_hair, curtain))
+    canvas.paint(cover(only(1.0 - who.bald, hair)), who.hair)
     canvas.paint(cover(np.maximum(head.side - 0.62 * who.head_width, 0.4 - head.y)), 0.72 * who.skin)
     canvas.paint(cover(ellipse(head.x, head.y - 1.75, 1.3, 0.6)), light.clothes)
-    ears = ellipse(head.side - who.head_width, head.y - 0.02, 0.09, 0.17) + 9.0 * who.long_hair
-    canvas.paint(cover(ears), 0.82 * who.skin)
+    ears = ellipse(head.side - who.head_width, head.y - 0.02, 0.09, 0.17)
+    canvas.paint(cover(only(1.0 - who.long_hair, ears)), 0.82 * who.skin)
     skull = _skull(head, who, units)
     canvas.paint(cover(skull), who.skin)
     return skull
@@ -75,8 +75,8 @@ def draw_light(canvas: Canvas, head: Frame, skull: Plane, who: Identity, light: 
 def draw_fringe(canvas: Canvas, head: Frame, skull: Plane, who: Identity) -> None:
     """Draw the hair that covers the forehead, parted to one side."""
     hairline = who.hairline + 0.35 * head.x * head.x + who.hair_slant * head.x
-    sideburn = np.maximum(0.93 * who.head_width - head.side, head.y - 0.05) + 9.0 * (1.0 - who.long_hair)
-    hair = np.minimum(head.y - hairline, sideburn) + 9.0 * who.bald
+    sideburn = np.maximum(0.93 * who.head_width - head.side, head.y - 0.05)
+    hair = only(1.0 - who.bald, np.minimum(head.y - hairline, only(who.long_hair, sideburn)))
     # A little beyond the skull, lest a line of skin shows between this hair and that behind.
     canvas.paint(cover(np.maximum(hair, skull - 0.04)), who.hair)
 
@@ -84,5 +84,5 @@ def draw_fringe(canvas: Canvas, head: Frame, skull: Plane, who: Identity) -> Non
 def draw_beard(canvas: Canvas, face: Frame, skull: Plane, who: Identity) -> None:
     """Draw a beard along the jaw and over the chin, which leaves the mouth free."""
     cheek = 0.64 - 0.75 * face.side
-    beard = np.maximum(cheek - face.y, -ellipse(face.x, face.y - 0.46, 0.30, 0.17)) + 9.0 * (1.0 - who.beard)
-    canvas.shade(cover(beard, 0.12) * cover(skull), 0.5 - 0.45 * who.hair)
+    beard = np.maximum(cheek - face.y, -ellipse(face.x, face.y - 0.46, 0.30, 0.17))
+    canvas.shade(cover(only(who.beard, beard), 0.12) * cover(skull), 0.5 - 0.45 * who.hair)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipelines.synthetic.canvas import Canvas
 from pipelines.synthetic.expression import ActionUnits
-from pipelines.synthetic.geometry import Frame, between, clamp, cover, ellipse, stroke
+from pipelines.synthetic.geometry import Frame, between, clamp, cover, ellipse, only, stroke
 from pipelines.synthetic.identity import Identity
 from pipelines.synthetic.parameter import Plane
 
@@ -59,8 +59,8 @@ def draw_mouth(canvas: Canvas, face: Frame, who: Identity, units: ActionUnits) -
     end = face.side - shape.width
 
     canvas.shade(cover(ellipse(face.x, face.y - base - 0.045, 0.16, 0.03), 0.06), 0.16 + 0.25 * units[17])
-    moustache = between(face.y, crest - 0.085, crest + 0.02, end) + 9.0 * (1.0 - who.moustache)
-    canvas.paint(0.8 * cover(moustache, 0.05), who.hair * who.skin)
+    moustache = between(face.y, crest - 0.085, crest + 0.02, end)
+    canvas.paint(0.8 * cover(only(who.moustache, moustache)), who.hair * who.skin)
     canvas.paint(cover(between(face.y, crest, base, end)), who.lip_tone * who.skin * 0.85)
     inside = cover(between(face.y, top, bottom, end))
     canvas.paint(inside, 0.06)

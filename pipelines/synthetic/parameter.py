@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, get_type_hints
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,13 @@ class Chance:
         return (uniform < self.probability).astype(np.float32)
 
 
+@cache
+def _rules(kind: type[Any]) -> dict[str, Span | Chance]:
+    """Rule of every field, read once per group: resolving annotations costs as much as rendering a face."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items()}
+
+
 def draw(kind: type[Group], rng: np.random.Generator, count: int) -> Group:
     """Draw `count` sets of parameters.
 
@@ -63,9 +71,7 @@ def draw(kind: type[Group], rng: np.random.Generator, count: int) -> Group:
         >>> draw(Pose, np.random.default_rng(0), 3).roll.shape
         (3, 1, 1)
     """
-    hints = get_type_hints(kind, include_extras=True)
-    rules: dict[str, Span | Chance] = {name: hint.__metadata__[0] for name, hint in hints.items()}
-    return kind(**{name: rule.place(rng.random((count, 1, 1))) for name, rule in rules.items()})
+    return kind(**{name: rule.place(rng.random((count, 1, 1))) for name, rule in _rules(kind).items()})
 
 
 def select(group: Group, index: NDArray[np.int64]) -> Group:

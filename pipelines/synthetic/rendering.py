@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from pipelines.synthetic.brow import draw_brows, draw_forehead
 from pipelines.synthetic.camera import Camera, Obstacle, draw_obstacle, expose
+from pipelines.synthetic.canvas import Canvas
 from pipelines.synthetic.expression import ActionUnits
 from pipelines.synthetic.eye import Gaze, draw_eyes, draw_glasses
+from pipelines.synthetic.geometry import Frame
 from pipelines.synthetic.head import Light, draw_backdrop, draw_beard, draw_fringe, draw_light, draw_skull
 from pipelines.synthetic.identity import Identity
 from pipelines.synthetic.mouth import draw_mouth
@@ -39,6 +41,14 @@ class Scene:
     camera: Camera
 
 
+def _strip(canvas: Canvas, face: Frame, top: float, bottom: float) -> tuple[Canvas, Frame]:
+    """Cut out the rows that reach the faces between two heights: features cover but a part of the picture."""
+    reached = (face.y > top) & (face.y < bottom) & (face.side < 0.85)
+    rows = np.flatnonzero(reached.any(axis=(0, 2)))
+    cut = (slice(None), slice(rows[0], rows[-1] + 1))
+    return Canvas(canvas.tones[cut]), Frame(face.x[cut], face.y[cut])
+
+
 def render(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Paint the scene and take its pictures.
 
@@ -55,13 +65,16 @@ def render(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     canvas = draw_backdrop(head, scene.light)
     skull = draw_skull(canvas, head, who, scene.light, units)
     draw_beard(canvas, face, skull, who)
-    draw_forehead(canvas, face, who, units)
-    draw_cheeks(canvas, face, who, units)
-    draw_nose(canvas, face, who, scene.pose.yaw, units)
-    draw_eyes(canvas, face, who, scene.gaze, units)
-    draw_brows(canvas, face, who, units)
-    draw_mouth(canvas, face, who, units)
-    draw_glasses(canvas, face, who)
+    upper = _strip(canvas, face, -0.82, 0.20)
+    middle = _strip(canvas, face, -0.30, 0.65)
+    lower = _strip(canvas, face, 0.20, 1.0)
+    draw_forehead(*upper, who, units)
+    draw_cheeks(*middle, who, units)
+    draw_nose(*middle, who, scene.pose.yaw, units)
+    draw_eyes(*upper, who, scene.gaze, units)
+    draw_brows(*upper, who, units)
+    draw_mouth(*lower, who, units)
+    draw_glasses(*upper, who)
     draw_fringe(canvas, head, skull, who)
     draw_light(canvas, head, skull, who, scene.light)
     draw_obstacle(canvas, head, scene.obstacle)

@@ -69,7 +69,7 @@ def test_failed_save_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         save_posteriors(path, **content(seed=1))
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["p.npz"]
+    assert [p.name for p in tmp_path.iterdir()] == ["p.npz"]
 
 
 def test_predictions_fuse_the_views_that_are_asked_for(tmp_path):

@@ -6,7 +6,7 @@ import hashlib
 import os
 
 from pipelines import fingerprint
-from pipelines.fingerprint import FileDigests, digest_file, digest_folder
+from pipelines.fingerprint import FileFacts, digest_file, digest_folder
 
 
 def age(path, seconds):
@@ -18,34 +18,45 @@ def test_an_unchanged_file_is_hashed_once(tmp_path, monkeypatch):
     file = tmp_path / "data.bin"
     file.write_bytes(b"one")
     age(file, 60)
-    digests = FileDigests(tmp_path / "notes")
-    assert digests.of(file) == hashlib.sha256(b"one").hexdigest()
+    facts = FileFacts(tmp_path / "notes")
+    assert facts.digest(file) == hashlib.sha256(b"one").hexdigest()
 
     with monkeypatch.context() as patch:
         patch.setattr(fingerprint, "digest_file", None)
-        assert digests.of(file) == hashlib.sha256(b"one").hexdigest()
+        assert facts.digest(file) == hashlib.sha256(b"one").hexdigest()
     file.write_bytes(b"two")
-    assert digests.of(file) == hashlib.sha256(b"two").hexdigest()
+    assert facts.digest(file) == hashlib.sha256(b"two").hexdigest()
 
 
 def test_a_file_that_has_just_changed_is_not_remembered(tmp_path):
     file = tmp_path / "data.bin"
     file.write_bytes(b"one")
-    digests = FileDigests(tmp_path / "notes")
-    digests.of(file)
-    assert digests.recall(file) is None
+    facts = FileFacts(tmp_path / "notes")
+    facts.digest(file)
+    assert facts.recall(file, "sha256") is None
+
+
+def test_facts_of_one_file_are_kept_side_by_side(tmp_path):
+    file = tmp_path / "data.bin"
+    file.write_bytes(b"one")
+    age(file, 60)
+    facts = FileFacts(tmp_path / "notes")
+    facts.remember(file, "reader", "fer_csv")
+    facts.digest(file)
+    assert facts.recall(file, "reader") == "fer_csv"
+    assert facts.recall(file, "colour") is None
 
 
 def test_damaged_notes_are_ignored(tmp_path):
     file = tmp_path / "data.bin"
     file.write_bytes(b"one")
     age(file, 60)
-    digests = FileDigests(tmp_path / "notes")
-    digests.of(file)
+    facts = FileFacts(tmp_path / "notes")
+    facts.digest(file)
     note = next((tmp_path / "notes").iterdir())
     for text in ("{", "[]", "{}"):
         note.write_text(text)
-        assert digests.of(file) == digest_file(file)
+        assert facts.digest(file) == digest_file(file)
 
 
 def test_a_folder_changes_with_names_sizes_and_times(tmp_path):

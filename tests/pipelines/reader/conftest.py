@@ -43,30 +43,43 @@ def files(images: np.ndarray) -> dict[str, bytes]:
     return tree
 
 
+def write_zip(target: Path, tree: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(target, "w") as archive:
+        for path, data in tree.items():
+            archive.writestr(path, data)
+
+
+def write_tar(target: Path, tree: Mapping[str, bytes]) -> None:
+    with tarfile.open(target, "w:gz") as tar:
+        for path, data in tree.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def write_folder(target: Path, tree: Mapping[str, bytes]) -> None:
+    for path, data in tree.items():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).write_bytes(data)
+
+
+WRITERS = {
+    ".zip": write_zip,
+    ".tar.gz": write_tar,
+    ".tgz": write_tar,
+    ".csv.gz": lambda target, tree: target.write_bytes(gzip.compress(next(iter(tree.values())))),
+    ".csv": lambda target, tree: target.write_bytes(next(iter(tree.values()))),
+    "": write_folder,
+}
+
+
 @pytest.fixture
 def write_tree(tmp_path: Path) -> Callable[..., Path]:
-    """Write a mapping path -> bytes as a folder, a zip or a tar.gz, by the name's suffix."""
+    """Write a mapping path -> bytes as what the name's suffix says: a zip, a tar, one csv, else a folder."""
 
     def write(name: str, tree: Mapping[str, bytes]) -> Path:
-        target = tmp_path / name
-        if name.endswith(".zip"):
-            with zipfile.ZipFile(target, "w") as archive:
-                for path, data in tree.items():
-                    archive.writestr(path, data)
-        elif name.endswith((".tar.gz", ".tgz")):
-            with tarfile.open(target, "w:gz") as tar:
-                for path, data in tree.items():
-                    info = tarfile.TarInfo(path)
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
-        elif name.endswith(".csv.gz"):
-            target.write_bytes(gzip.compress(next(iter(tree.values()))))
-        elif name.endswith(".csv"):
-            target.write_bytes(next(iter(tree.values())))
-        else:
-            for path, data in tree.items():
-                (target / path).parent.mkdir(parents=True, exist_ok=True)
-                (target / path).write_bytes(data)
-        return target
+        suffix = next(suffix for suffix in WRITERS if name.endswith(suffix))
+        WRITERS[suffix](tmp_path / name, tree)
+        return tmp_path / name
 
     return write

@@ -49,6 +49,12 @@ def test_a_foreign_name_is_refused(write_tree, files):
         read(source)
 
 
+def test_an_image_without_a_class_folder_is_refused(write_tree, files):
+    source = write_tree("fer", {**files, "train/Training_5.png": files["train/angry/Training_1000.png"]})
+    with pytest.raises(InputError, match=r"Expected 'train/Training_5\.png' in .* to lie in a folder named after"):
+        read(source)
+
+
 def test_a_corrupt_image_is_named(write_tree, files):
     source = write_tree("fer.zip", {**files, "train/sad/Training_5.png": b"no image"})
     with pytest.raises(InputError, match=r"Expected .*fer\.zip: train/sad/Training_5\.png to be a readable image"):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.synthetic.geometry import Frame, between, clamp, cover, ellipse, stroke
+from pipelines.synthetic.geometry import Frame, between, clamp, cover, ellipse, only, stroke
 from pipelines.synthetic.parameter import Plane
 
 
@@ -51,6 +51,12 @@ def test_a_frame_folds_both_halves_onto_each_other() -> None:
     shifted = frame.shift(plane(0.1), plane(0.1))
     np.testing.assert_allclose(shifted.x, plane(-0.5, 0.3), atol=1e-6)
     np.testing.assert_allclose(shifted.y, 0.0, atol=1e-6)
+
+
+def test_only_removes_the_shape_from_other_faces() -> None:
+    present = np.array([1.0, 0.0], dtype=np.float32).reshape(2, 1, 1)
+    distance = np.full((2, 1, 1), -0.5, dtype=np.float32)
+    np.testing.assert_array_equal(cover(only(present, distance)).ravel(), [1.0, 0.0])
 
 
 def test_clamp_keeps_single_precision() -> None:

@@ -1,0 +1,141 @@
+"""One member's whole way, from its spec to its finished folder, in whatever process it is run.
+
+A job holds everything that takes, as plain values that can be sent to another process; it knows no console and no
+tracker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from backbones.errors import InputError
+from ensemble.bank import load_posteriors, save_posteriors
+from ensemble.perturbation import PerturbationPlan
+from ensemble.spec import MemberSpec
+from pipelines.augmentation import Augmentation
+from pipelines.bundle import POSTERIORS
+from pipelines.checkpoint import Progress
+from pipelines.device import choose_device
+from pipelines.face_store import FaceStore
+from pipelines.member import Member
+from pipelines.member_fit import FitData, fit_member, is_finished, member_fingerprint
+from pipelines.trainer import Watcher
+from pipelines.views import view_probabilities
+
+__all__ = ["Listener", "MemberJob"]
+
+
+class Listener(Protocol):
+    """Is told how a job goes on: the member's name, what happened ("work", "epoch"), and figures."""
+
+    def __call__(self, member: str, event: str, payload: Any) -> None:
+        """`work`: (what, done, total); `epoch`: the `Progress` after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberJob:
+    """What it takes to bring one member to its end.
+
+    Attributes:
+        spec: The member.
+        weights: Its pretrained weights file, if any.
+        store: The faces; only train and validation are opened.
+        folder: The member's folder.
+        cache: Folder for frozen features.
+        device: Torch device.
+        threads: Threads of the CPU; part of what makes a result repeat bit for bit.
+        views: Views of each validation face in the posterior bank.
+        seed: Seed of the views.
+    """
+
+    spec: MemberSpec
+    weights: Path | None
+    store: FaceStore
+    folder: Path
+    cache: Path
+    device: str
+    threads: int
+    views: int
+    seed: int
+
+    def data(self) -> FitData:
+        """The faces it is trained and validated on."""
+        return FitData(train=self.store.split("train"), validation=self.store.split("validation"))
+
+    def build(self) -> Member:
+        """Build the untrained member: the check that it can be built at all.
+
+        Raises:
+            InputError: A name, a parameter, the input or the weights are not right.
+        """
+        Augmentation(self.spec.augment)
+        train = self.store.split("train")
+        if self.spec.targets == "votes":
+            train.targets(use_votes=True)
+        return Member.build(
+            self.spec, classes=self.store.classes, face_size=self.store.size, face_channels=self.store.channels,
+            device=torch.device(self.device), weights=self.weights,
+        )  # fmt: skip
+
+    def is_done(self) -> bool:
+        """Whether the folder holds the finished member and its posteriors."""
+        return is_finished(self.folder, member_fingerprint(self.spec, self.data())) and self._has_posteriors()
+
+    def run(self, listen: Listener) -> None:
+        """Train or resume the member, then store its posteriors.
+
+        Raises:
+            InputError: The loss is no longer a number.
+        """
+        torch.set_num_threads(self.threads)
+        device, data, name = choose_device(self.device), self.data(), self.spec.name
+
+        def work(what: str) -> Callable[[int, int], None]:
+            return lambda done, total: listen(name, "work", (what, done, total))
+
+        if not is_finished(self.folder, member_fingerprint(self.spec, data)):
+            watcher = _Told(name, self.spec.epochs, listen)
+            fit_member(
+                self.build(), data, folder=self.folder, cache=self.cache, watcher=watcher, advance=work("features")
+            )
+        if not self._has_posteriors():
+            faces, member = data.validation, Member.load(self.folder, device=device)
+            probs = view_probabilities(
+                member, faces.images, [str(i) for i in faces.ids], plan=PerturbationPlan(seed=self.seed),
+                views=self.views, advance=work("validation faces"),
+            )  # fmt: skip
+            save_posteriors(
+                self.folder / POSTERIORS,
+                classes=faces.classes,
+                ids={"validation": faces.ids},
+                probs={"validation": probs},
+                labels={"validation": faces.labels},
+            )
+
+    def _has_posteriors(self) -> bool:
+        try:
+            return load_posteriors(self.folder / POSTERIORS).splits["validation"].views == self.views
+        except (InputError, KeyError):
+            return False  # absent or damaged: computed anew
+
+
+class _Told(Watcher):
+    """Hands on what the training loop says."""
+
+    def __init__(self, name: str, epochs: int, listen: Listener) -> None:
+        self.name, self.epochs, self.listen, self.done = name, epochs, listen, 0
+
+    def batch(self, done: int, total: int) -> None:
+        self.listen(self.name, "work", ("epochs", self.done * total + done, self.epochs * total))
+
+    def start(self, progress: Progress) -> None:
+        self.done = progress.epoch
+
+    def epoch(self, progress: Progress) -> None:
+        self.done = progress.epoch
+        self.listen(self.name, "epoch", progress)
