@@ -19,7 +19,7 @@ def inception_resnet_v1(*, dropout: float = 0.6) -> Any:
     Args:
         dropout: Dropout before its last linear layer.
     """
-    from facenet_pytorch import InceptionResnetV1  # type: ignore[import-untyped]
+    from facenet_pytorch import InceptionResnetV1
 
     return InceptionResnetV1(pretrained=None, classify=False, dropout_prob=dropout)
 

@@ -146,7 +146,8 @@ class WeightedMean(FusionRule):
         return len(self.weights_) if self.fitted else None
 
     def _fuse(self, probs: Probs) -> Probs:
-        fused: Probs = np.tensordot(self.weights_, probs, axes=1)  # (M, N, K) -> (N, K)
+        # Not a matrix product: its last bit would depend on how many faces are asked for at once.
+        fused: Probs = (self.weights_[:, None, None] * probs).sum(axis=0)  # (M, N, K) -> (N, K)
         return fused
 
 

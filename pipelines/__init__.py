@@ -10,8 +10,9 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.environment import prepare_environment
 
@@ -22,23 +23,43 @@ __all__ = ["fit", "load"]
 
 
 def fit(
-    members: str | Path, *, data: str | Path | None = None, out: str | Path | None = None, **options: Any
+    members: str | Path,
+    *,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    weights: Sequence[str | Path] = (),
+    device: str | None = None,
+    jobs: int | None = None,
+    track: bool = True,
+    quiet: bool = False,
 ) -> Predictor:
     """Train or resume every member of a `members.yaml`, fit the committee, and return it ready to predict.
+
+    A script that calls this with several `jobs` needs the usual `if __name__ == "__main__":`, since each member is
+    trained in a process of its own.
 
     Args:
         members: The YAML file.
         data: Overrides the file's data source: a path, or `synthetic`.
         out: Folder of the committee; default `mlruns/committees/<name>`.
-        **options: The other options of `pipelines.fit.fit_committee`.
+        weights: Folders searched first for weights files.
+        device: Torch device; default CUDA where there is one.
+        jobs: Members trained at the same time; default one per core up to four on a CPU.
+        track: Whether to log to MLflow.
+        quiet: Print only the table.
 
     Raises:
-        InputError: The file, the data or the weights are not right; nothing has been trained.
+        InputError: The file, the data or the weights are not right.
     """
     prepare_environment()
+    from pipelines.plan import make_plan
+
+    plan = make_plan(
+        Path(members), data=None if data is None else str(data), weights_folders=[Path(folder) for folder in weights]
+    )
     from pipelines.fit import fit_committee
 
-    return load(fit_committee(members, data=data, out=out, **options))
+    return load(fit_committee(plan, out=out, device=device, jobs=jobs, track=track, quiet=quiet), device=device)
 
 
 def load(committee: str | Path | None = None, *, device: str | None = None) -> Predictor:

@@ -74,11 +74,12 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Train or resume every member, fit the committee, track it, print the table."""
+    from pipelines.plan import make_plan
+
+    plan = make_plan(members, data=data, weights_folders=weights or [])  # tells mistakes before torch is loaded
     from pipelines.fit import fit_committee
 
-    fit_committee(
-        members, data=data, out=out, device=device, weights=weights or [], jobs=jobs, track=track, quiet=quiet
-    )
+    fit_committee(plan, out=out, device=device, jobs=jobs, track=track, quiet=quiet)
 
 
 @app.command()
@@ -167,9 +168,10 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"ensemble: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("ensemble: interrupted; what was finished is kept, the same command resumes.", err=True)
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == 130:
+            typer.echo("ensemble: interrupted; what was finished is kept, the same command resumes.", err=True)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

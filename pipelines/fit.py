@@ -24,7 +24,7 @@ from pipelines.leaderboard import HEADER
 from pipelines.lock import locked
 from pipelines.member_fit import FitData, make_room, member_fingerprint
 from pipelines.member_job import MemberJob
-from pipelines.plan import Plan, make_plan
+from pipelines.plan import Plan
 from pipelines.workforce import run_jobs, worker_count
 from pipelines.workspace import Workspace
 from pipelines.yaml_file import write_yaml
@@ -33,27 +33,23 @@ __all__ = ["fit_committee", "open_data"]
 
 
 def fit_committee(
-    members: str | Path,
+    plan: Plan,
     *,
-    data: str | Path | None = None,
     out: str | Path | None = None,
     device: str | None = None,
-    weights: Sequence[str | Path] = (),
     jobs: int | None = None,
     track: bool = True,
     quiet: bool = False,
 ) -> Path:
-    """Train or resume every member of a `members.yaml` and fit the committee.
+    """Train or resume every member of a plan and fit the committee.
 
     Killed at any moment and called again with the same arguments, it goes on where it was; finished members are not
     touched.
 
     Args:
-        members: The YAML file.
-        data: Overrides its data source.
+        plan: The checked `members.yaml`, from `pipelines.plan.make_plan`.
         out: Folder of the committee; default `mlruns/committees/<name>`.
         device: Torch device; default CUDA where there is one.
-        weights: Folders searched first for weights files.
         jobs: Members trained at the same time, in a process each; default one per core up to four on a CPU, one on an
             accelerator. With another number, threads round differently and results differ in the last digits.
         track: Whether to log to MLflow.
@@ -66,9 +62,6 @@ def fit_committee(
         InputError: Something the user gave is wrong; what was finished before is kept.
     """
     console, workspace = Console(quiet=quiet), Workspace()
-    plan = make_plan(
-        Path(members), data=None if data is None else str(data), weights_folders=[Path(w) for w in weights]
-    )
     for note in plan.notes:
         console.note(note)
     store = open_data(plan.data, workspace, console)

@@ -83,9 +83,9 @@ def make_plan(path: Path, *, data: str | None = None, weights_folders: Sequence[
     members = _members(content, problems)
     folders = [*weights_folders, path.parent, *_beside(source, path.parent)]
     kept, weights, notes = _with_weights(members, folders, problems)
-    groups = {m.name: m.groups for m in members}
-    tree = _mapping(content.get("committee")) or {"rule": "log_likelihood"}
-    if not problems or members:
+    groups = _groups(content)
+    tree = content.get("committee") or {"rule": "log_likelihood"}
+    if groups:
         problems += check_committee(tree, groups)
     if problems:
         _refuse(path, problems)
@@ -147,13 +147,11 @@ def _data(content: Mapping[str, Any], problems: list[Problem]) -> DataSpec | Non
 
 
 def _members(content: Mapping[str, Any], problems: list[Problem]) -> list[MemberSpec]:
-    entries, defaults = content.get("members"), content.get("defaults") or {}
+    entries = content.get("members")
     if not isinstance(entries, list) or not entries:
         problems.append(Problem.at("members", "Expected a list of at least one member."))
         return []
-    if not isinstance(defaults, Mapping):
-        problems.append(Problem.at("defaults", f"Expected a mapping, but got {defaults!r}."))
-        defaults = {}
+    defaults = _defaults(content.get("defaults") or {}, problems)
     members = []
     for index, entry in enumerate(entries):
         where = f"members[{index}]"
@@ -169,6 +167,33 @@ def _members(content: Mapping[str, Any], problems: list[Problem]) -> list[Member
         else:
             members.append(spec)
     return members
+
+
+def _defaults(defaults: Any, problems: list[Problem]) -> dict[str, Any]:
+    """The defaults that are right; what is wrong in them is told once, not for every member."""
+    if not isinstance(defaults, Mapping):
+        problems.append(Problem.at("defaults", f"Expected a mapping, but got {defaults!r}."))
+        return {}
+    right = {}
+    for key, value in defaults.items():
+        sample = {"name": "x", "backbone": {"kind": "x"}, **_expanded({str(key): value})}
+        _, found = check_spec(MemberSpec, sample, "defaults")
+        problems += found
+        if not found:
+            right[str(key)] = value
+    return right
+
+
+def _groups(content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Members' names and groups as written, so that the committee is checked even where members are wrong."""
+    entries = content.get("members")
+    defaults = _mapping(content.get("defaults"))
+    groups = {}
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
+            own = entry.get("groups", defaults.get("groups", ()))
+            groups[entry["name"]] = tuple(g for g in own if isinstance(g, str)) if isinstance(own, list) else ()
+    return groups
 
 
 def _expanded(entry: dict[str, Any]) -> dict[str, Any]:
@@ -236,7 +261,11 @@ def _with_weights(
             continue
         file, looked = find_weights(member.weights.file, folders)
         if file is not None:
-            kept.append(member.model_copy(update={"weights": _digested(member.weights, file)}))
+            digested = _digested(member.weights, file)
+            if member.weights.sha256 not in (None, digested.sha256):
+                message = f"Expected sha256 {member.weights.sha256}, but `{file}` has {digested.sha256}."
+                problems.append(Problem.at(f"members.{member.name}.weights.sha256", message))
+            kept.append(member.model_copy(update={"weights": digested}))
             files[member.name] = file
         elif member.weights.optional:
             notes.append(f"{member.name} is left out: its weights {member.weights.file!r} are not in {looked}.")

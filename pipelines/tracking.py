@@ -70,7 +70,7 @@ class Tracker:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the fit must go on
             self.client = None
-            self.note(f"MLflow is not reachable, the fit goes on without it: {str(error).splitlines()[0][:200]}")
+            self.note(f"tracking in MLflow failed, the fit goes on without it: {str(error).splitlines()[0][:200]}")
 
     def open(self, *, name: str, digest: str, params: Mapping[str, Any], data: Iterable[Faces]) -> None:
         """Start the parent run, or continue it if the committee's folder knows one for the same plan."""

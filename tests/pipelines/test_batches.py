@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.augmentation import PRESETS, Augmentation
+from pipelines.batches import FaceBatches, FeatureBatches, derived_seed, prefetched
+
+
+def faces(count: int = 23) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 16, 16), dtype=np.uint8)
+
+
+def make(ahead: bool = False, augment: str = "strong", seed: int = 1) -> FaceBatches:
+    targets = np.eye(23, dtype=np.float32)
+    return FaceBatches(faces(), targets, augmentation=Augmentation(augment), batch_size=5, seed=seed, ahead=ahead)
+
+
+def collect(batches: FaceBatches, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+    pairs = list(batches.epoch(epoch))
+    return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
+
+
+def test_an_epoch_follows_from_seed_and_number_alone() -> None:
+    fresh, used = make(), make()
+    collect(used, 0)
+    collect(used, 1)
+    for a, b in zip(collect(fresh, 2), collect(used, 2), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(collect(make(), 0)[1], collect(make(), 1)[1])
+    assert not torch.equal(collect(make(), 0)[1], collect(make(seed=2), 0)[1])
+
+
+def test_preparing_ahead_changes_nothing() -> None:
+    for a, b in zip(collect(make(ahead=True), 3), collect(make(), 3), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_every_face_at_most_once_and_all_but_a_rest() -> None:
+    _, targets = collect(make(augment="none"), 0)
+    assert len(targets) == 20
+    assert len(make()) == 4
+    assert targets.sum(0).max() == 1
+
+
+def test_faces_and_targets_stay_together() -> None:
+    images, targets = collect(make(augment="none"), 5)
+    assert torch.equal(images, torch.from_numpy(faces())[targets.argmax(1)])
+
+
+def test_features_draw_one_of_the_views() -> None:
+    features = np.stack([np.full((30, 2), v, np.float32) for v in (0, 1)])
+    batches = FeatureBatches(features, np.eye(30, dtype=np.float32), batch_size=10, seed=0)
+    drawn = torch.cat([x for x, _ in batches.epoch(0)])[:, 0]
+    assert 5 < drawn.sum() < 25
+    again = torch.cat([x for x, _ in batches.epoch(0)])[:, 0]
+    assert torch.equal(drawn, again)
+
+
+def test_prefetching_raises_what_the_work_raises_and_ends_its_thread() -> None:
+    def work(item: int) -> int:
+        if item == 3:
+            raise ValueError("three")
+        return item
+
+    done = []
+    with pytest.raises(ValueError, match="three"):
+        done.extend(prefetched(work, list(range(9))))
+    early = prefetched(work, [0, 1, 2])
+    assert next(early) == 0
+    early.close()  # type: ignore[attr-defined]
+    assert not [t for t in threading.enumerate() if t.name.startswith("prefetch")]
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("shape", [(16, 48, 48), (16, 48, 48, 3)])
+def test_presets_keep_shape_and_type_and_repeat(preset: str, shape: tuple[int, ...]) -> None:
+    images = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    augmentation = Augmentation(preset)
+    augmentation.seed(5)
+    first = augmentation(images)
+    augmentation.seed(5)
+    assert first.shape == shape
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, augmentation(images))
+    assert (preset == "none") == np.array_equal(first, images)
+
+
+def test_wrong_augmentation_is_one_clear_error() -> None:
+    from backbones.errors import InputError
+    from ensemble.spec import ComponentSpec
+
+    with pytest.raises(InputError, match="Did you mean `strong`"):
+        Augmentation("stong")
+    with pytest.raises(InputError, match=r"augment\[0\].kind: .*Did you mean `HorizontalFlip`"):
+        Augmentation([ComponentSpec(kind="HorizontalFlop")])
+    with pytest.raises(InputError, match=r"augment\[0\]: Expected valid parameters of Affine"):
+        Augmentation([ComponentSpec(kind="Affine", rotate="much")])
+
+
+def test_derived_seeds_differ_and_fit_everywhere() -> None:
+    seeds = {derived_seed(s, what, e) for s in range(5) for what in ("order", "augment") for e in range(5)}
+    assert len(seeds) == 50
+    assert all(0 <= s < 2**63 for s in seeds)

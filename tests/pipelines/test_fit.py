@@ -1,0 +1,190 @@
+"""The main job, end to end, on a few synthetic faces."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import ROOT, TINY, Outcome, run_process
+
+from ensemble.bank import load_posteriors
+from pipelines.bundle import verify
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 of what has to be equal: weights, posteriors and the committee."""
+    patterns = ("members/*/weights.safetensors", "members/*/posteriors.npz", "committee.json")
+    paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def test_a_finished_committee_is_one_complete_folder(tiny: Path) -> None:
+    folder = tiny / "mlruns" / "committees" / "tiny"
+    assert verify(folder) == []
+    for name in ("plain", "residual"):
+        files = {path.name for path in (folder / "members" / name).iterdir()}
+        assert files == {"spec.json", "weights.safetensors", "posteriors.npz", "history.json"}
+        history = json.loads((folder / "members" / name / "history.json").read_text())
+        assert [record["epoch"] for record in history] == [1, 2, 3]
+    report = json.loads((folder / "report.json").read_text())
+    assert {"committee", "mean", "log_likelihood"} <= set(report["rules"])
+    assert report["rules"]["va_expo"]["optimism"] == pytest.approx(
+        report["rules"]["va_expo"]["fitted_accuracy"] - report["rules"]["va_expo"]["nested_accuracy"]
+    )
+    committee = json.loads((folder / "committee.json").read_text())
+    weights = committee["committee"]["learned"]["weights"]
+    assert sum(weights.values()) == pytest.approx(1)
+    bank = load_posteriors(folder / "members" / "plain" / "posteriors.npz")
+    assert bank.splits["validation"].probs.shape[0] == 2
+    assert set(bank.splits) == {"validation"}
+
+
+def test_a_finished_fit_is_not_touched_again(tiny: Path, cli: object) -> None:
+    folder = tiny / "mlruns" / "committees" / "tiny" / "members"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    outcome: Outcome = cli("fit", "--members", "tiny.yaml", "--jobs", "1", "--no-track")  # type: ignore[operator]
+    assert outcome.code == 0
+    assert outcome.err.count("finished before, kept") == 2
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_changed_member_is_retrained_and_the_old_one_kept(tiny: Path, cli: object) -> None:
+    committee = tiny / "mlruns" / "committees" / "tiny"
+    original = digests(committee)
+    for text, retrained in ((TINY.replace("lr: 3.0e-3", "lr: 2.0e-3"), True), (TINY, False)):
+        (tiny / "tiny.yaml").write_text(text)
+        outcome: Outcome = cli("fit", "--members", "tiny.yaml", "--jobs", "1", "--no-track", "--quiet")  # type: ignore[operator]
+        assert outcome.code == 0, outcome.err
+        assert (digests(committee) != original) == retrained
+    assert len(list((committee / "replaced").iterdir())) == 1
+
+
+def test_jobs_side_by_side_give_the_same_bytes_as_one_by_one(tiny: Path) -> None:
+    committee = tiny / "mlruns" / "committees" / "tiny"
+    env = {"OMP_NUM_THREADS": "1"}
+    command = ["fit", "--members", "tiny.yaml", "--no-track"]
+    outputs = []
+    for jobs, threads in (("2", 2), ("1", 1)):
+        out = tiny / f"jobs{jobs}"
+        code = (
+            f"import os; os.cpu_count = lambda: {threads}\nimport sys\n"
+            f"from pipelines.cli import main\nif __name__ == '__main__': main()"
+        )
+        script = tiny / "script.py"
+        script.write_text(code)
+        subprocess.run(
+            [sys.executable, str(script), *command, "--jobs", jobs, "--out", str(out)],
+            cwd=tiny, check=True, capture_output=True, env={**os.environ, **env, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        outputs.append(digests(out))
+    assert outputs[0] == outputs[1]
+    assert set(outputs[0]) == set(digests(committee))
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 6"))
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli",
+        "fit",
+        "--members",
+        "tiny.yaml",
+        "--no-track",
+        "--jobs",
+        "2",
+        "--out",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = time.monotonic()
+    subprocess.run([*command, "whole"], cwd=tmp_path, env=env, check=True, capture_output=True)
+    length = time.monotonic() - started
+    moments = random.Random(0)
+    for _ in range(3):
+        with subprocess.Popen(
+            [*command, "parts"], cwd=tmp_path, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as process:
+            assert process.stderr is not None
+            # Past the imports, in the middle of the work: after a random number of epochs, plus a little.
+            seen, wanted = 0, moments.randint(0, 3)
+            deadline = time.monotonic() + length
+            while seen < wanted and time.monotonic() < deadline and (line := process.stderr.readline()):
+                seen += "epoch" in line
+            time.sleep(moments.uniform(0, 0.4))
+            process.send_signal(signal.SIGKILL)
+        time.sleep(0.6)  # workers notice within a batch that their parent is gone
+    subprocess.run([*command, "parts"], cwd=tmp_path, env=env, check=True, capture_output=True)
+    assert digests(tmp_path / "parts") == digests(tmp_path / "whole")
+    assert len(digests(tmp_path / "parts")) == 5
+    assert verify(tmp_path / "parts") == []
+
+
+def test_an_interrupted_fit_says_so_and_leaves_no_worker(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 500"))
+    command = [sys.executable, "-m", "pipelines.cli", "fit", "--members", "tiny.yaml", "--no-track", "--jobs", "2"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while "epoch" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 130
+        assert "the same command resumes" in process.stderr.read()
+
+
+def test_two_fits_into_one_folder_are_refused(tiny: Path, cli: object) -> None:
+    from pipelines.lock import locked
+
+    with locked(tiny / "mlruns" / "committees" / "tiny"):
+        outcome: Outcome = cli("fit", "--members", "tiny.yaml", "--no-track")  # type: ignore[operator]
+    assert outcome.code == 2
+    assert "is fitting into it" in outcome.err
+    assert str(os.getpid()) in outcome.err
+
+
+def test_no_request_leaves_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 1"))
+    (tmp_path / "sitecustomize.py").write_text("""
+import sys
+
+def hook(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        target = args[1] if event != "socket.getaddrinfo" else args[0]
+        host = target[0] if isinstance(target, tuple) else target
+        if isinstance(host, bytes):
+            host = host.decode()
+        if isinstance(host, str) and host not in ("127.0.0.1", "::1", "localhost") and not host.startswith("/"):
+            with open("requests.txt", "a") as file:
+                file.write(f"{event} {host}\\n")
+
+sys.addaudithook(hook)
+open("hooked.txt", "w").close()
+""")
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    for args in (("fit", "--members", "tiny.yaml", "--jobs", "1"), ("predict", "--tta", "2")):
+        outcome = run_process(*args, cwd=tmp_path, env=env)
+        assert outcome.code == 0, outcome.err
+    assert (tmp_path / "hooked.txt").exists()
+    assert not (tmp_path / "requests.txt").exists(), (tmp_path / "requests.txt").read_text()
+
+
+def test_from_python(tiny: Path) -> None:
+    import pipelines
+
+    committee = pipelines.load("tiny")
+    faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    predictions = committee.predict(faces, tta=3)
+    assert predictions.probs.shape == (5, 7)
+    assert predictions.agreement is not None
+    assert ((predictions.agreement >= 0) & (predictions.agreement <= 1)).all()
+    assert pipelines.load().folder == pipelines.load(tiny / "mlruns" / "committees" / "tiny").folder.relative_to(tiny)

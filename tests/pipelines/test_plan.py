@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from backbones.errors import InputError
+from pipelines.plan import make_plan
+
+SIX = """
+name: six
+data: {source: synthetic, count: 100}
+defaults: {epoch: 6}
+members:
+  - name: a
+    backbone: {kind: scratch_cn, blocks: [{filters: 8}]}
+  - name: b
+    backbone: {kind: scratch_cnn, blocks: [{filters: 8}]}
+    head: {kind: liner}
+  - name: c
+    backbone: {kind: light_cnn, drop: 0.5}
+    loss: {kind: sofmax_mse}
+    optimizer: {kind: adm}
+committee: {rule: va_exp}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "members.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_six_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        make_plan(write(tmp_path, SIX))
+    text = str(caught.value)
+    assert "7 problems" in text
+    for place, name in (
+        ("defaults.epoch", "`epochs`"),
+        ("members[0].backbone.kind", "`scratch_cnn`"),
+        ("members[1].head.kind", "`linear`"),
+        ("members[2].backbone.drop", "`dropout`"),
+        ("members[2].loss.kind", "`softmax_mse`"),
+        ("members[2].optimizer.kind", "`adam`"),
+        ("committee.rule", "`va_expo`"),
+    ):
+        line = next((line for line in text.splitlines() if place in line), "")
+        assert name in line, f"{place}: {text}"
+
+
+def test_mistakes_are_told_quickly_and_without_torch(tmp_path: Path) -> None:
+    path = write(tmp_path, SIX)
+    code = (
+        "import sys\nsys.argv = ['ensemble', 'fit', '--members', sys.argv[1]]\n"
+        "from pipelines.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as ending:\n    print(ending.code, 'torch' in sys.modules)\n"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert "Traceback" not in done.stderr
+    # 3 s on an idle machine; tests may share it.
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"members": "members: []"}, "members: Expected a list of at least one member"),
+        ({"name": "name: a/b"}, "name: Expected letters"),
+        ({"views": "views: 0"}, "views: Expected a whole number of at least 1, but got 0"),
+        ({"seed": "seed: true"}, "seed: Expected a whole number"),
+        ({"data": "data: {source: nowhere.zip}"}, "data.source: Expected a file"),
+        ({"data": "data: {source: synthetic, cout: 5}"}, "Did you mean `count`?"),
+        ({"data": "data: {source: synthetic, count: many}"}, "data.count"),
+        ({"data": "data: {source: synthetic, votes: no.csv}"}, "data.votes: Expected a votes file"),
+        ({"extra": "comittee: {}"}, "Did you mean `committee`?"),
+        ({"augment": "augment: flipp"}, "Did you mean `flip`?"),
+        ({"augment": "freeze: backbone\n    augment: strong"}, "Expected none or flip"),
+        ({"augment": "input: {size: 4}"}, "members[0].input.size"),
+        ({"augment": "input: {normalize: mean_st}"}, "Did you mean `mean_std`?"),
+        ({"augment": "weights: {file: absent.pt}"}, "Put the file there, or name its folder: `--weights DIR`"),
+        ({"augment": "epochs: many"}, "members[0].epochs"),
+        ({"augment": "optimizer: {lr: -1}"}, "members[0].optimizer.lr"),
+        ({"augment": "groups: oops"}, "members[0].groups"),
+    ],
+)
+def test_table_of_mistakes(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    parts = {
+        "name": "name: x",
+        "data": "data: {source: synthetic}",
+        "members": "members:\n  - name: a\n    backbone: {kind: scratch_cnn, blocks: [{filters: 8}]}\n    {augment}",
+        "views": "",
+        "seed": "",
+        "extra": "",
+    } | {k: v for k, v in change.items() if k != "augment"}
+    text = "\n".join(parts.values()).replace("{augment}", change.get("augment", ""))
+    with pytest.raises(InputError) as caught:
+        make_plan(write(tmp_path, text))
+    assert message in str(caught.value)
+
+
+def test_names_are_unique(tmp_path: Path) -> None:
+    member = "  - {name: a, backbone: {kind: light_cnn}}\n"
+    with pytest.raises(InputError, match="stands twice"):
+        make_plan(write(tmp_path, f"members:\n{member}{member}"))
+
+
+OPTIONAL = """
+members:
+  - name: a
+    groups: [own]
+    backbone: {kind: scratch_cnn, blocks: [{filters: 8}]}
+  - name: b
+    groups: [transferred]
+    backbone: {kind: light_cnn}
+    weights: {file: light.pt, optional: true}
+committee: {rule: mean, over: [{rule: median, members: [own]}, {rule: median, members: [transferred]}]}
+"""
+
+
+def test_member_without_its_optional_weights_is_left_out_with_a_note(tmp_path: Path) -> None:
+    plan = make_plan(write(tmp_path, OPTIONAL))
+    assert [m.name for m in plan.members] == ["a"]
+    assert plan.committee.members == ("a",)
+    assert "b is left out" in plan.notes[0]
+
+
+def test_weights_are_found_and_their_content_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    path = write(tmp_path, OPTIONAL)
+    prints = []
+    for content in (b"one", b"two"):
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        (tmp_path / "elsewhere" / "light.pt").write_bytes(content)
+        plan = make_plan(path, weights_folders=[tmp_path / "elsewhere"])
+        assert plan.committee.members == ("a", "b")
+        prints.append(plan.members[1].fingerprint("data"))
+    assert prints[0] != prints[1]
+
+
+def test_weights_beside_the_data_are_found(tmp_path: Path) -> None:
+    for name in ("data", "weights"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "weights" / "light.pt").write_bytes(b"x")
+    (tmp_path / "data" / "faces.csv").write_text("emotion,pixels,Usage\n")
+    plan = make_plan(write(tmp_path, OPTIONAL), data=str(tmp_path / "data" / "faces.csv"))
+    assert "b" in plan.weights
+
+
+def test_wrong_digest_of_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "light.pt").write_bytes(b"x")
+    text = OPTIONAL.replace("file: light.pt", f"file: light.pt, sha256: {'0' * 64}")
+    with pytest.raises(InputError, match="sha256"):
+        make_plan(write(tmp_path, text))
+
+
+def test_defaults_are_merged_field_by_field(tmp_path: Path) -> None:
+    text = """
+defaults: {input: {size: 32, channels: 3}, head: {kind: mlp, hidden: [8]}}
+members:
+  - {name: a, backbone: {kind: light_cnn}, input: {size: 64}, head: linear}
+"""
+    member = make_plan(write(tmp_path, text)).members[0]
+    assert (member.input.size, member.input.channels, member.head.kind) == (64, 3, "linear")
+    assert not member.head.parameters
+
+
+def test_fingerprint_ignores_name_and_groups_but_nothing_else(tmp_path: Path) -> None:
+    member = make_plan(write(tmp_path, OPTIONAL)).members[0]
+    same = member.model_copy(update={"name": "z", "groups": ("q",)})
+    assert member.fingerprint("d") == same.fingerprint("d")
+    assert member.fingerprint("d") != member.fingerprint("e")
+    changes = {"seed": 9, "epochs": 99, "batch_size": 7, "clip": 1.0, "ema": 0.5, "select": "last", "precision": "auto"}
+    prints = {member.model_copy(update={key: value}).fingerprint("d") for key, value in changes.items()}
+    assert len(prints | {member.fingerprint("d")}) == len(changes) + 1

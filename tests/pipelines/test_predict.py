@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from support import Outcome
+
+import pipelines
+from backbones.errors import InputError
+from ensemble.expression import EXPRESSIONS
+from pipelines.face_store import load_faces
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture
+def faces(tiny: Path) -> np.ndarray:
+    store = load_faces("synthetic", options={"count": 210}, cache=Path("mlruns/cache"))
+    return np.array(store.split("validation").images)
+
+
+def test_one_view_equals_no_perturbation(tiny: Path, faces: np.ndarray) -> None:
+    committee = pipelines.load("tiny")
+    predictions = committee.predict(faces, tta=1)
+    expected = committee.committee({name: m.probabilities(faces) for name, m in committee.members.items()})
+    np.testing.assert_array_equal(predictions.probs, expected)
+
+
+@pytest.mark.parametrize("tta", [1, 10])
+def test_neither_batches_nor_order_change_an_answer(tiny: Path, cli: Cli, faces: np.ndarray, tta: int) -> None:
+    texts = []
+    for size in (1, 7, 256):
+        outcome = cli("predict", "--tta", str(tta), "--batch-size", str(size), "--out", f"p{size}.csv")
+        assert outcome.code == 0, outcome.err
+        texts.append(Path(f"p{size}.csv").read_text())
+    assert texts[0] == texts[1] == texts[2]
+    committee = pipelines.load("tiny")
+    ids = [f"face{i}" for i in range(len(faces))]
+    straight = committee.predict(faces, ids=ids, tta=tta)
+    order = np.random.default_rng(3).permutation(len(faces))
+    shuffled = committee.predict(faces[order], ids=[ids[i] for i in order], tta=tta)
+    np.testing.assert_array_equal(shuffled.probs, straight.probs[order])
+    alone = committee.predict(faces[4], ids=[ids[4]], tta=tta)
+    np.testing.assert_array_equal(alone.probs[0], straight.probs[4])
+
+
+def test_bare_predict_writes_the_validation_split(tiny: Path, cli: Cli, faces: np.ndarray) -> None:
+    outcome = cli("predict", "--tta", "2")
+    frame = pd.read_csv("predictions.csv")
+    assert len(frame) == len(faces)
+    assert list(frame.columns) == [
+        "id", "face", "x0", "y0", "x1", "y1", "label", "confidence", "agreement",
+        *(f"p_{name}" for name in EXPRESSIONS), "true_label",
+    ]  # fmt: skip
+    assert frame[["x0", "y0", "x1", "y1"]].isna().all(axis=None)
+    np.testing.assert_allclose(frame[[f"p_{n}" for n in EXPRESSIONS]].sum(axis=1), 1, atol=1e-5)
+    accuracy = (frame["label"] == frame["true_label"]).mean()
+    assert f"validation: accuracy {accuracy:.4f}" in outcome.out
+
+
+def test_formats_hold_the_same(tiny: Path, cli: Cli) -> None:
+    frames = []
+    for name, read in (
+        ("a.csv", pd.read_csv),
+        ("a.jsonl", lambda p: pd.read_json(p, lines=True)),
+        ("a.parquet", pd.read_parquet),
+    ):
+        assert cli("predict", "--out", name, "--batch-size", "4").code == 0
+        frames.append(read(name))
+    for other in frames[1:]:
+        assert list(other.columns) == list(frames[0].columns)
+        assert list(other["label"]) == list(frames[0]["label"])
+        np.testing.assert_allclose(other["confidence"], frames[0]["confidence"])
+
+
+def test_images_zip_folder_glob_and_labelled_tree_agree(tiny: Path, cli: Cli, faces: np.ndarray) -> None:
+    tree = tiny / "tree"
+    for index, face in enumerate(faces):
+        path = tree / EXPRESSIONS[index % 7] / f"{index:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(face).save(path)
+    with zipfile.ZipFile("tree.zip", "w") as archive:
+        for path in sorted(tree.rglob("*.png")):
+            archive.write(path, path.relative_to(tiny))
+    flat = tiny / "flat"
+    flat.mkdir()
+    for path in tree.rglob("*.png"):
+        (flat / path.name).write_bytes(path.read_bytes())
+    results = {}
+    for source in ("tree", "tree.zip", "flat", "flat/*.png", "flat/00.png"):
+        outcome = cli("predict", source, "--out", "p.csv")
+        assert outcome.code == 0, outcome.err
+        frame = pd.read_csv("p.csv")
+        assert ("true_label" in frame) == source.startswith("tree")
+        assert ("accuracy" in outcome.out) == source.startswith("tree")
+        results[source] = {Path(row.id).name: row.confidence for row in frame.itertuples()}
+    assert results["flat/00.png"] == {"00.png": results["tree"]["00.png"]}
+    assert results["tree"] == results["tree.zip"] == results["flat"] == results["flat/*.png"]
+    assert len(results["tree"]) == len(faces)
+
+
+def test_csv_of_the_training_layout_predicts_like_the_cache(tiny: Path, cli: Cli, faces: np.ndarray) -> None:
+    store = load_faces("synthetic", options={"count": 210}, cache=Path("mlruns/cache"))
+    lines = ["emotion,pixels,Usage"]
+    for split, usage in (("train", "Training"), ("validation", "PublicTest"), ("test", "PrivateTest")):
+        part = store.split(split)
+        lines += [f"{k},{' '.join(map(str, i.ravel()))},{usage}" for k, i in zip(part.labels, part.images, strict=True)]
+    Path("fer2013.csv").write_text("\n".join(lines) + "\n")
+    outcome = cli("predict", "fer2013.csv", "--out", "p.csv")
+    assert "test: 2" in outcome.out
+    assert "not scored here" in outcome.out
+    frame = pd.read_csv("p.csv")
+    assert len(frame) == 210
+    own = frame[frame["id"].str.startswith("PublicTest")]
+    direct = pipelines.load("tiny").predict(faces)
+    np.testing.assert_allclose(own["confidence"], direct.confidence, atol=1e-6)
+
+
+def photo() -> np.ndarray:
+    from skimage import data
+
+    return np.asarray(data.astronaut())
+
+
+def test_a_photo_goes_through_the_detector(tiny: Path, cli: Cli) -> None:
+    image = photo()
+    both = np.concatenate([image, image[:, ::-1]], axis=1)
+    Image.fromarray(both).save("two.png")
+    Image.fromarray(np.zeros((300, 300, 3), np.uint8)).save("none.png")
+    outcome = cli("predict", "two.png", "none.png", "--tta", "2", "--out", "p.csv")
+    assert outcome.code == 0, outcome.err
+    assert "no face found in none.png" in outcome.err
+    frame = pd.read_csv("p.csv")
+    assert list(frame["id"]) == ["two.png"] * 2
+    assert list(frame["face"]) == [0, 1]
+    centres = sorted((frame["x0"] + frame["x1"]) / 2)
+    assert centres[0] == pytest.approx(225, abs=25)
+    assert centres[1] == pytest.approx(1024 - 225, abs=25)
+    assert ((frame["x1"] - frame["x0"]).between(80, 200)).all()
+    assert cli("predict", "two.png", "--detect", "none", "--out", "p.csv").code == 0
+    assert pd.read_csv("p.csv")["x0"].isna().all()
+
+
+def test_a_photo_without_a_face_is_told(tiny: Path, cli: Cli) -> None:
+    Image.fromarray(np.full((400, 300, 3), 90, np.uint8)).save("wall.jpg")
+    outcome = cli("predict", "wall.jpg", "--out", "p.csv")
+    assert outcome.code == 2
+    assert "--detect none" in outcome.err
+    assert not Path("p.csv").exists()
+
+
+def test_inputs_from_python(tiny: Path, faces: np.ndarray) -> None:
+    committee = pipelines.load("tiny")
+    Image.fromarray(faces[0]).save("f.png")
+    colour = cv2.cvtColor(faces[0], cv2.COLOR_GRAY2RGB)
+    expected = committee.predict(faces[0], ids=["x"]).probs
+    for image in (Path("f.png"), "f.png", Image.fromarray(faces[0]), Image.fromarray(colour), colour, [faces[0]]):
+        np.testing.assert_array_equal(committee.predict(image, ids=["x"]).probs, expected)
+    assert committee.predict([]).probs.shape == (0, 7)
+    with pytest.raises(InputError, match="uint8"):
+        committee.predict(faces[0] / 255.0)
+    with pytest.raises(InputError, match="`tta` to be at least 1"):
+        committee.predict(faces, tta=0)
+    with pytest.raises(InputError, match="2 ids and 1 images"):
+        committee.predict(faces[0], ids=["a", "b"])
+    with pytest.raises(InputError, match="absent"):
+        committee.predict("absent.png")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["absent.png"], "found no 'absent.png'"),
+        (["--tta", "0"], "Expected `--tta` to be at least 1, but got 0."),
+        (["--batch-size", "0"], "--batch-size"),
+        (["--out", "p.txt"], "end in one of .csv, .jsonl, .parquet"),
+        (["--out", "no/such/p.csv"], "folder to write to"),
+        (["--committee", "tinny"], "Did you mean `tiny`?"),
+        (["--device", "cuda:7"], "--device"),
+        (["--device", "toaster"], "--device"),
+        (["broken.png"], "broken.png to be a readable image"),
+        (["notes.txt"], "notes.txt"),
+        (["empty"], "empty"),
+    ],
+)
+def test_bad_input_is_one_clear_message(tiny: Path, cli: Cli, args: list[str], message: str) -> None:
+    Path("broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    Path("notes.txt").write_text("no image")
+    Path("empty").mkdir()
+    before = {p.name for p in Path().iterdir()}
+    outcome = cli("predict", *args)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+    assert {p.name for p in Path().iterdir()} == before
+
+
+def test_damaged_committees_are_told(tiny: Path, cli: Cli) -> None:
+    folder = tiny / "mlruns" / "committees" / "tiny"
+    weights = folder / "members" / "plain" / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    outcome = cli("predict")
+    assert outcome.code == 2
+    assert "weights.safetensors" in outcome.err
+    weights.write_bytes(whole)
+    (folder / "committee.json").write_text("{")
+    assert "committee.json" in cli("predict").err
+    (folder / "manifest.json").unlink()
+    assert "has not ended" in cli("predict", "--committee", "tiny").err
+    assert "ensemble fit" in cli("predict").err
+
+
+def test_predict_without_any_committee_says_what_to_do(cli: Cli) -> None:
+    outcome = cli("predict")
+    assert outcome.code == 2
+    assert "Fit one first: `ensemble fit --members members.yaml`" in outcome.err

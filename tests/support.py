@@ -1,0 +1,53 @@
+"""A tiny committee, and the command line in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TINY = """
+name: tiny
+data: {source: synthetic, count: 210}
+views: 2
+defaults: {epochs: 3, batch_size: 32, augment: shift_flip, input: {size: 48, channels: 1}}
+members:
+  - name: plain
+    groups: [scratch]
+    backbone: {kind: scratch_cnn, blocks: [{filters: 8}, {filters: 12}]}
+    head: {kind: mlp, hidden: [24], dropout: 0.2}
+    optimizer: {kind: adamw, lr: 3.0e-3}
+  - name: residual
+    groups: [scratch, averaged]
+    backbone:
+      kind: scratch_cnn
+      pooling: average
+      blocks: [{filters: 8, pool: none}, {convs: 2, filters: 12, stride: 2, residual: true}]
+    input: {normalize: equalize}
+    ema: 0.8
+    optimizer: {kind: sgd, lr: 0.05}
+committee: {rule: log_likelihood, over: [{rule: va_expo, members: [scratch]}, {rule: mean, members: [averaged]}]}
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_process(*args: str, cwd: Path, timeout: float = 300, env: dict[str, str] | None = None) -> Outcome:
+    """Run the command line in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *args],
+        cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+    )  # fmt: skip
+    return Outcome(done.returncode, done.stdout, done.stderr)
