@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 UV = $$(command -v uv || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check static format lock bench clean
+.PHONY: help setup demo test check static format lock docs bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -45,10 +45,13 @@ lock: setup ## resolve requirements.lock anew
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --universal --python-version 3.11 --output-file requirements.lock
 
-bench: setup ## the benchmarks; results go to benchmarks/results/
-	$(BIN)/python -m benchmarks.synthetic_difficulty
-	$(BIN)/python -m benchmarks.loading
+docs: setup ## write docs/members-yaml.md anew
+	$(BIN)/python -m pipelines.reference docs/members-yaml.md
+
+bench: setup ## the benchmarks, FACES="csv or zip …" for those on real faces; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.synthetic_difficulty
+	test -z "$(FACES)" || $(BIN)/python -m benchmarks.loading $(FACES)
 
 clean: ## remove what tests and tools leave behind
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -110,13 +110,15 @@ class FeatureBatches:
         self.batch_size, self.seed = batch_size, seed
 
     def __len__(self) -> int:
-        count = self.features.shape[1]
+        count = int(self.features.shape[1])
         return max(1, count // min(self.batch_size, count))
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch."""
         views, count, _ = self.features.shape
-        view = np.random.default_rng(derived_seed(self.seed, "view", number)).integers(views, size=count)
+        view: npt.NDArray[np.int64] = np.random.default_rng(derived_seed(self.seed, "view", number)).integers(
+            views, size=count
+        )
         for rows in _schedule(count, self.batch_size, self.seed, number):
             yield torch.from_numpy(np.array(self.features[view[rows], rows])), self.targets[rows]
 

@@ -68,7 +68,7 @@ class FaceDetector:
             self._network = mtcnn(self.device)
         height, width = image.shape[:2]
         scale = min(1.0, _LONGEST / max(height, width))
-        colour = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+        colour: npt.NDArray[Any] = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
         if scale < 1:
             colour = cv2.resize(colour, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
         boxes, scores = self._network.detect(colour)

@@ -72,7 +72,7 @@ def cached_features(
     for start in range(done, views * len(faces), _BLOCK):
         stop = min(start + _BLOCK, views * len(faces))
         rows = np.arange(start, stop)
-        block = np.stack([_view(faces.images[r % len(faces)], mirrored=r >= len(faces)) for r in rows])
+        block = np.stack([_view(faces.images[r % len(faces)], mirrored=bool(r >= len(faces))) for r in rows])
         store.reshape(-1, width)[start:stop] = forward_all(
             features, block, device=member.device, prepare=member.input_layer
         )
@@ -90,7 +90,7 @@ def _view(face: npt.NDArray[np.uint8], *, mirrored: bool) -> npt.NDArray[np.uint
     return face[:, ::-1] if mirrored else face
 
 
-def _open_partial(part: Path, counter: Path, shape: tuple[int, int, int]) -> tuple[np.memmap, int]:  # type: ignore[type-arg]
+def _open_partial(part: Path, counter: Path, shape: tuple[int, int, int]) -> tuple[np.memmap, int]:
     """The unfinished file and how many of its rows are done."""
     try:
         store = np.lib.format.open_memmap(part, mode="r+")

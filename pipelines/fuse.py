@@ -51,7 +51,9 @@ def fuse_stored(folder: Path, node: CommitteeNode, *, seed: int, facts: dict[str
         facts: What else the report says.
     """
     posteriors: dict[str, Probs] = {}
-    specs, labels, classes, reference = {}, np.empty(0, np.int64), (), None
+    specs: dict[str, Any] = {}
+    labels, reference = np.empty(0, np.int64), None
+    classes: tuple[str, ...] = ()
     for name in node.members:
         own = folder / "members" / name
         bank = load_posteriors(own / POSTERIORS)

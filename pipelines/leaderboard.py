@@ -59,7 +59,7 @@ def rule_estimates(
 
 def rows_of(members: Sequence[Mapping[str, Any]], estimates: Mapping[str, Estimate]) -> list[tuple[str, ...]]:
     """Rows under `HEADER`: members by falling accuracy, then the rules, then the committee."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             m["name"], f"{m['accuracy']:.4f}", "", f"{m['accuracy_low']:.3f}-{m['accuracy_high']:.3f}",
             f"{m['nll']:.4f}", f"{m['parameters']:,}", str(m["epochs"]), f"{m['seconds']:.0f}",

@@ -100,7 +100,7 @@ class Member:
             except InputError as error:
                 raise InputError(f"member `{spec.name}`: {error}") from None
         layer = InputLayer(spec.input, face_size=face_size, convention=network.backbone.normalization)
-        network = network.to(device=device, memory_format=torch.channels_last)
+        network = network.to(device).to(memory_format=torch.channels_last)
         return cls(
             spec=spec, classes=classes, face_size=face_size, face_channels=face_channels, network=network,
             input_layer=layer, device=device, report=report,

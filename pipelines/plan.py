@@ -152,7 +152,7 @@ def _members(content: Mapping[str, Any], problems: list[Problem]) -> list[Member
         problems.append(Problem.at("members", "Expected a list of at least one member."))
         return []
     defaults = _defaults(content.get("defaults") or {}, problems)
-    members = []
+    members: list[MemberSpec] = []
     for index, entry in enumerate(entries):
         where = f"members[{index}]"
         if not isinstance(entry, Mapping):

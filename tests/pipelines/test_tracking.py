@@ -47,7 +47,9 @@ def test_epochs_figures_tables_and_bundle_are_logged(tiny: Path) -> None:
     client = MlflowClient(tracking_uri=uri)
     run = next(r for r in runs_of(uri) if r.info.run_name == "plain")
     assert [m.step for m in client.get_metric_history(run.info.run_id, "epoch/train_loss")] == [1, 2, 3]
-    paths = {a.path for folder in ("figures", "tables", "bundle") for a in client.list_artifacts(run.info.run_id, folder)}
+    paths = {
+        a.path for folder in ("figures", "tables", "bundle") for a in client.list_artifacts(run.info.run_id, folder)
+    }
     assert {"figures/confusion_matrix.png", "tables/predictions.json", "bundle/spec.json"} <= paths
 
 

@@ -1,0 +1,87 @@
+"""Writes the reference of members.yaml from the specs and the registries: `python -m pipelines.reference FILE`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from ensemble.spec import (
+    DataSpec,
+    FreezeSpec,
+    InputSpec,
+    MemberSpec,
+    OptimizerSpec,
+    ScheduleSpec,
+    WeightsSpec,
+)
+from pipelines.atomic import write_text
+from pipelines.members import listing
+
+__all__ = ["reference"]
+
+_INTRODUCTION = """# members.yaml
+
+Generated from the specs by `make docs`; do not edit.
+
+| field | default | |
+|---|---|---|
+| `name` | the file's name | of the committee, also of its folder |
+| `data` | `synthetic` | a source, or a mapping: see below |
+| `defaults` | | fields of every member that does not set them itself; nested mappings are merged field by field |
+| `members` | required | the list of members |
+| `committee` | `{rule: log_likelihood}` | `{rule, members: [names, groups]}` or `{rule, over: [nodes, names]}` |
+| `views` | `1` | perturbed views whose mean the committee is fitted on |
+| `seed` | `0` | of the folds and the views |
+
+A component is its name, or a mapping `{kind: NAME, parameter: value, …}`.
+"""
+
+_SPECS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("data", DataSpec),
+    ("members[]", MemberSpec),
+    ("members[].input", InputSpec),
+    ("members[].weights", WeightsSpec),
+    ("members[].freeze", FreezeSpec),
+    ("members[].optimizer", OptimizerSpec),
+    ("members[].schedule", ScheduleSpec),
+)
+
+
+def reference() -> str:
+    """The reference of members.yaml as Markdown."""
+    parts = [_INTRODUCTION]
+    for title, model in _SPECS:
+        meanings = _meanings(model)
+        parts.append(f"\n## {title}\n\n| field | default | |\n|---|---|---|")
+        for name, field in model.model_fields.items():
+            parts.append(f"| `{name}` | {_default(field.default)} | {meanings.get(name, '')} |")
+    parts.append(f"\n## Components\n\nAs `ensemble members list` prints them.\n\n```\n{listing()}\n```\n")
+    return "\n".join(parts)
+
+
+def _meanings(model: type[BaseModel]) -> dict[str, str]:
+    """The attributes of a Google docstring by name."""
+    _, _, text = inspect.cleandoc(model.__doc__ or "").partition("Attributes:\n")
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", text, flags=re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", meaning).strip() for name, meaning in entries}
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, BaseModel):
+        shown = value.model_dump(mode="json", exclude_defaults=True)
+        return f"`{shown['kind']}`" if "kind" in shown else "see below"
+    if value is None or value == ():
+        return "none"
+    return f"`{value}`"
+
+
+if __name__ == "__main__":
+    write_text(Path(sys.argv[1]), reference())
