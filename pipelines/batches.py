@@ -116,9 +116,8 @@ class FeatureBatches:
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch."""
         views, count, _ = self.features.shape
-        view: npt.NDArray[np.int64] = np.random.default_rng(derived_seed(self.seed, "view", number)).integers(
-            views, size=count
-        )
+        draw = np.random.default_rng(derived_seed(self.seed, "view", number))
+        view = np.asarray(draw.integers(views, size=count))  # (N,)
         for rows in _schedule(count, self.batch_size, self.seed, number):
             yield torch.from_numpy(np.array(self.features[view[rows], rows])), self.targets[rows]
 
