@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replacing", "write_json", "write_text"]
+__all__ = ["explain_os_error", "replacing", "write_json", "write_text"]
 
 
 @contextmanager
@@ -30,6 +30,15 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def explain_os_error(error: OSError) -> str:
+    """A failed read or write in words: where it happened, and what to do."""
+    place = f"`{error.filename}`" if error.filename else "a file"
+    return (
+        f"Expected to be able to read and write {place}, but got: {error.strerror or error}. "
+        f"Free space or mend the permissions and run the same command again; what was finished is kept."
+    )
 
 
 def sync_folder(folder: Path) -> None:

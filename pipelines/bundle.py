@@ -16,7 +16,17 @@ from ensemble.committee import Committee
 from pipelines.atomic import write_json
 from pipelines.workspace import MANIFEST
 
-__all__ = ["COMMITTEE", "POSTERIORS", "REPORT", "read_committee", "read_json", "seal", "unseal", "verify"]
+__all__ = [
+    "COMMITTEE",
+    "POSTERIORS",
+    "REPORT",
+    "read_committee",
+    "read_json",
+    "seal",
+    "sealed_files",
+    "unseal",
+    "verify",
+]
 
 COMMITTEE = "committee.json"
 POSTERIORS = "posteriors.npz"
@@ -54,6 +64,11 @@ def seal(folder: Path, *, members: list[str]) -> None:
     """Write the manifest: sha256 of every file. The committee is finished with it."""
     files = {str(path.relative_to(folder)): _sha256(path) for path in _files(folder, members)}
     write_json(folder / MANIFEST, {"format": _FORMAT, "members": members, "files": files})
+
+
+def sealed_files(folder: Path) -> list[Path]:
+    """Every file of a finished committee, the manifest included."""
+    return [folder / MANIFEST, *(folder / name for name in read_json(folder / MANIFEST)["files"])]
 
 
 def verify(folder: Path) -> list[str]:

@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 wrong input (one message, no traceback), 1 a fault of the 
 
 from __future__ import annotations
 
+import errno
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from backbones.errors import InputError
+from backbones.errors import EnsembleError, InputError
 from pipelines.environment import prepare_environment
 
 __all__ = ["app", "main"]
@@ -29,6 +30,9 @@ members_app = typer.Typer(help="Check members, and list what they can be made of
 data_app = typer.Typer(help="Look at labelled faces.", no_args_is_help=True)
 app.add_typer(members_app, name="members")
 app.add_typer(data_app, name="data")
+
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Vote(StrEnum):
@@ -54,7 +58,7 @@ Data = Annotated[
 Weights = Annotated[Optional[list[Path]], typer.Option(help="Folder to look for weights files in; repeatable.")]  # noqa: UP045
 Device = Annotated[Optional[str], typer.Option(help="Torch device; default: CUDA where there is one.")]  # noqa: UP045
 Committee = Annotated[
-    Optional[str], typer.Option(help="Folder or name of a committee; default: the newest finished one.")  # noqa: UP045
+    Optional[str], typer.Option(help="Folder, name or MLflow run of a committee; default: the newest finished one.")  # noqa: UP045
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
 
@@ -166,15 +170,24 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        typer.echo(f"ensemble: {error}", err=True)
-        sys.exit(2)
+        _end(str(error), 2)
+    except EnsembleError as error:
+        _end(str(error), 1)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        from pipelines.atomic import explain_os_error
+
+        _end(explain_os_error(error), 2)
     except SystemExit as ending:
         if ending.code == 130:
             typer.echo("ensemble: interrupted; what was finished is kept, the same command resumes.", err=True)
         raise
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+
+
+def _end(message: str, code: int) -> None:
+    typer.echo(f"ensemble: {message}", err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -101,12 +101,18 @@ def _resolved(plan: Plan) -> dict[str, Any]:
     """The plan with every default spelled out."""
     return {
         "name": plan.name,
-        "data": {**plan.data.model_dump(mode="json", exclude_none=True)},
+        "data": _absolute(plan.data.model_dump(mode="json", exclude_none=True)),
         "views": plan.views,
         "seed": plan.seed,
         "members": [m.model_dump(mode="json", exclude_none=True) for m in plan.members],
         "committee": plan.tree(),
     }
+
+
+def _absolute(data: dict[str, Any]) -> dict[str, Any]:
+    """The data spec with absolute paths, so that the committee finds its faces from any working directory."""
+    paths = [key for key in ("source", "votes") if key in data and data[key] != "synthetic"]
+    return {**data, **{key: str(Path(data[key]).resolve()) for key in paths}}
 
 
 def _jobs(

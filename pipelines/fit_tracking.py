@@ -18,6 +18,7 @@ from ensemble.metric import confusion_matrix
 from ensemble.perturbation import fuse_views
 from ensemble.predictions import Predictions
 from ensemble.spec import MemberSpec
+from pipelines.bundle import sealed_files
 from pipelines.console import Console
 from pipelines.figure import confusion_figure
 from pipelines.leaderboard import scores
@@ -140,4 +141,5 @@ class FitTracking:
             figures={"figures/confusion_matrix.png": figure},
             tables={"tables/predictions.json": prediction_frame(predictions)},
             folder=folder,
+            files=sealed_files(folder) if member is None else [p for p in folder.iterdir() if p.is_file()],
         )

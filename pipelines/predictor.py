@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipelines.workspace import Workspace
 __all__ = ["Predictor", "to_face"]
 
 _BLOCK = 64
+_RUN = re.compile(r"(runs:/)?[0-9a-f]{32}(/.*)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +46,12 @@ class Predictor:
 
     @classmethod
     def load(cls, committee: str | Path | None = None, *, device: str | None = None) -> Predictor:
-        """Load a finished committee: its folder, its name, or by default the newest.
+        """Load a finished committee: its folder, its name, its MLflow run, or by default the newest.
 
         Raises:
             InputError: There is none, or it is damaged.
         """
-        folder = Workspace().find(committee)
+        folder = _folder(committee)
         rules, target = read_committee(folder), choose_device(device)
         members = {name: Member.load(folder / "members" / name, device=target) for name in rules.members}
         for name, member in members.items():
@@ -143,6 +145,15 @@ def to_face(image: npt.NDArray[np.uint8], size: int, channels: int) -> npt.NDArr
     if image.ndim == 3 and channels == 1:
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     return resize_face(with_channels(image, channels), size)
+
+
+def _folder(committee: str | Path | None) -> Path:
+    """The folder of a committee given as a folder, a name, or an MLflow run."""
+    if isinstance(committee, str) and _RUN.fullmatch(committee):
+        from pipelines.tracking import bundle_of_run
+
+        return bundle_of_run(Workspace(), committee)
+    return Workspace().find(committee)
 
 
 def _listed(images: Any) -> list[Any]:

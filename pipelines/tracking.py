@@ -22,9 +22,9 @@ from backbones.errors import InputError
 from ensemble.faces import Faces
 from pipelines.atomic import write_json
 from pipelines.environment import prepare_environment
-from pipelines.workspace import Workspace
+from pipelines.workspace import MANIFEST, Workspace
 
-__all__ = ["EXPERIMENT", "Tracker", "serve_ui", "store_uri"]
+__all__ = ["EXPERIMENT", "Tracker", "bundle_of_run", "serve_ui", "store_uri"]
 
 EXPERIMENT = "ensemble"
 _RUNS = "tracking.json"
@@ -121,7 +121,8 @@ class Tracker:
         metrics: Mapping[str, float],
         figures: Mapping[str, Any],
         tables: Mapping[str, Any],
-        folder: Path | None = None,
+        folder: Path,
+        files: Iterable[Path],
     ) -> None:
         """Log results and end a run.
 
@@ -130,7 +131,8 @@ class Tracker:
             metrics: Headline numbers.
             figures: matplotlib figures by artifact path.
             tables: Data frames by artifact path.
-            folder: Files to store as the run's bundle.
+            folder: Of the committee or the member.
+            files: Files in it to store as the run's bundle.
         """
         if self.client is None:
             return
@@ -143,8 +145,9 @@ class Tracker:
                 self.client.log_figure(run, figure, path)
             for path, frame in tables.items():
                 self.client.log_table(run, frame, path)
-            if folder is not None:
-                self.client.log_artifacts(run, str(folder), "bundle")
+            for file in files:
+                inside = file.parent.relative_to(folder)
+                self.client.log_artifact(run, str(file), str(Path("bundle") / inside))
             self.client.set_terminated(run, "FINISHED")
 
     def stop(self, status: str) -> None:
@@ -222,6 +225,31 @@ def _dataset(faces: Faces) -> Any:
         name=faces.split, digest=faces.digest[:32], source_type="local", source="{}", profile=json.dumps(profile)
     )
     return DatasetInput(entity, [InputTag("mlflow.data.context", faces.split)])
+
+
+def bundle_of_run(workspace: Workspace, run: str) -> Path:
+    """The committee that a parent run holds, as a local folder.
+
+    Args:
+        workspace: Where the default store lies.
+        run: The run's id, or `runs:/ID`.
+
+    Raises:
+        InputError: The store has no such run, or it holds no committee.
+    """
+    uri, name = store_uri(workspace), run.removeprefix("runs:/").split("/")[0]
+    _client(uri)
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder = Path(download_artifacts(run_id=name, artifact_path="bundle", tracking_uri=uri))
+    except (MlflowException, OSError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InputError(f"Expected `--committee` to be a run of {uri}, but got {run!r}: {reason}") from None
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"Expected {run!r} to be a committee's run, but it is a member's. Name its parent run.")
+    return folder
 
 
 def serve_ui(workspace: Workspace, *, host: str, port: int) -> int:

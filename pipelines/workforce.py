@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backbones.errors import EnsembleError, InputError
+from pipelines.atomic import explain_os_error
 from pipelines.environment import prepare_environment
 from pipelines.member_job import Listener, MemberJob
 
@@ -121,5 +122,7 @@ def _work(job: MemberJob, events: Any, parent: int) -> None:
         events.put((name, "done", None))
     except InputError as error:
         events.put((name, "wrong", str(error)))
+    except OSError as error:
+        events.put((name, "wrong", explain_os_error(error)))
     except Exception:  # noqa: BLE001 - told to the parent, which raises it
         events.put((name, "failed", traceback.format_exc()))

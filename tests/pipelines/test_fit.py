@@ -188,3 +188,16 @@ def test_from_python(tiny: Path) -> None:
     assert predictions.agreement is not None
     assert ((predictions.agreement >= 0) & (predictions.agreement <= 1)).all()
     assert pipelines.load().folder == pipelines.load(tiny / "mlruns" / "committees" / "tiny").folder.relative_to(tiny)
+
+
+def test_a_full_disk_is_one_clear_message(tiny: Path, cli: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    def full(*args: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "checkpoint.safetensors")
+
+    monkeypatch.setattr("pipelines.checkpoint.save_file", full)
+    outcome: Outcome = cli("fit", "--members", "tiny.yaml", "--jobs", "1", "--no-track", "--out", "other")  # type: ignore[operator]
+    assert outcome.code == 2
+    assert "No space left on device" in outcome.err
+    assert "Traceback" not in outcome.err

@@ -126,3 +126,15 @@ def test_ui_without_a_store_says_what_to_do(cli: Cli) -> None:
     outcome = cli("ui")
     assert outcome.code == 2
     assert "Run `ensemble fit` first" in outcome.err
+
+
+def test_a_committee_is_loaded_from_its_run(tiny: Path, cli: Cli) -> None:
+    found = {run.info.run_name: run.info.run_id for run in runs_of(f"sqlite:///{tiny}/mlruns/mlflow.db")}
+    texts = []
+    for committee in ("tiny", found["tiny"], f"runs:/{found['tiny']}"):
+        outcome = cli("predict", "--committee", committee)
+        assert outcome.code == 0, outcome.err
+        texts.append(Path("predictions.csv").read_text())
+    assert len(set(texts)) == 1
+    assert "it is a member's" in cli("predict", "--committee", found["plain"]).err
+    assert cli("predict", "--committee", "0" * 32).code == 2
