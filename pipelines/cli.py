@@ -129,7 +129,7 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open the MLflow page where members are compared."""
-    from pipelines.tracking import serve_ui
+    from pipelines.ui import serve_ui
     from pipelines.workspace import Workspace
 
     raise typer.Exit(serve_ui(Workspace(), host=host, port=port))

@@ -5,7 +5,6 @@ All mistakes are reported at once, each with its place and the nearest valid nam
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from backbones.errors import InputError, Problem, nearest
 from backbones.registry import BACKBONES, HEADS, LOSSES, Registry
 from ensemble.binding import check_component
 from ensemble.committee_spec import CommitteeNode, check_committee, resolve_committee
-from ensemble.spec import ComponentSpec, DataSpec, MemberSpec, WeightsSpec
+from ensemble.spec import ComponentSpec, DataSpec, MemberSpec
 from ensemble.spec_check import check_spec, merged
 from pipelines.augmentation import check_augment
 from pipelines.normalizers import NORMALIZERS
 from pipelines.readers import READERS
-from pipelines.weights_path import find_weights
+from pipelines.weights_path import usual_folders, with_weights
 from pipelines.yaml_file import read_yaml
 
 __all__ = ["Plan", "make_plan"]
@@ -81,8 +80,8 @@ def make_plan(path: Path, *, data: str | None = None, weights_folders: Sequence[
     problems += _check_scalars(content)
     source = _data(content, problems)
     members = _members(content, problems)
-    folders = [*weights_folders, path.parent, *_beside(source, path.parent)]
-    kept, weights, notes = _with_weights(members, folders, problems)
+    folders = [*weights_folders, path.parent, *usual_folders(source, path.parent)]
+    kept, weights, notes = with_weights(members, folders, problems)
     groups = _groups(content)
     tree = content.get("committee") or {"rule": "log_likelihood"}
     if groups:
@@ -237,50 +236,6 @@ def _check_raw_components(entry: Mapping[str, Any], where: str) -> list[Problem]
             parameters = {str(k): v for k, v in component.items() if k != "kind"}
             problems += check_component(component["kind"], parameters, registry, f"{where}.{field}")
     return problems
-
-
-def _beside(source: DataSpec | None, folder: Path) -> Iterator[Path]:
-    """Folders that weights are looked for in besides the YAML's own."""
-    for base in (folder, Path()):
-        yield base / "weights"
-    yield Path()
-    if source is not None and source.source != "synthetic":
-        yield Path(source.source).parent.parent / "weights"  # data/ and weights/ side by side
-
-
-def _with_weights(
-    members: Sequence[MemberSpec], folders: Sequence[Path], problems: list[Problem]
-) -> tuple[list[MemberSpec], dict[str, Path], list[str]]:
-    """Find every member's weights file; leave out members whose optional file is absent."""
-    kept: list[MemberSpec] = []
-    files: dict[str, Path] = {}
-    notes: list[str] = []
-    for member in members:
-        if member.weights is None:
-            kept.append(member)
-            continue
-        file, looked = find_weights(member.weights.file, folders)
-        if file is not None:
-            digested = _digested(member.weights, file)
-            if member.weights.sha256 not in (None, digested.sha256):
-                message = f"Expected sha256 {member.weights.sha256}, but `{file}` has {digested.sha256}."
-                problems.append(Problem.at(f"members.{member.name}.weights.sha256", message))
-            kept.append(member.model_copy(update={"weights": digested}))
-            files[member.name] = file
-        elif member.weights.optional:
-            notes.append(f"{member.name} is left out: its weights {member.weights.file!r} are not in {looked}.")
-        else:
-            message = f"Expected the weights {member.weights.file!r}, but they are not in {looked}. "
-            remedy = "Put the file there, or name its folder: `--weights DIR`."
-            problems.append(Problem.at(f"members.{member.name}.weights.file", message + remedy))
-    if members and not kept and not problems:
-        problems.append(Problem.at("members", "Expected at least one member, but the weights of all are absent."))
-    return kept, files, notes
-
-
-def _digested(weights: WeightsSpec, file: Path) -> WeightsSpec:
-    with file.open("rb") as stream:
-        return weights.model_copy(update={"sha256": hashlib.file_digest(stream, "sha256").hexdigest()})
 
 
 def _pruned(tree: Mapping[str, Any], groups: Mapping[str, Sequence[str]], dropped: set[str]) -> dict[str, Any]:

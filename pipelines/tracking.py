@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
@@ -24,7 +21,7 @@ from pipelines.atomic import write_json
 from pipelines.environment import prepare_environment
 from pipelines.workspace import MANIFEST, Workspace
 
-__all__ = ["EXPERIMENT", "Tracker", "bundle_of_run", "serve_ui", "store_uri"]
+__all__ = ["EXPERIMENT", "Tracker", "bundle_of_run", "store_uri"]
 
 EXPERIMENT = "ensemble"
 _RUNS = "tracking.json"
@@ -250,28 +247,3 @@ def bundle_of_run(workspace: Workspace, run: str) -> Path:
     if not (folder / MANIFEST).is_file():
         raise InputError(f"Expected {run!r} to be a committee's run, but it is a member's. Name its parent run.")
     return folder
-
-
-def serve_ui(workspace: Workspace, *, host: str, port: int) -> int:
-    """Run MLflow's UI on the workspace's store until it is interrupted; returns its exit code.
-
-    Raises:
-        InputError: Nothing has been tracked yet, or the port is taken.
-    """
-    uri = store_uri(workspace)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise InputError(
-            f"Expected a tracking store in `{workspace.root}`, but there is none. Run `ensemble fit` first."
-        )
-    with socket.socket() as probe:
-        if probe.connect_ex((host, port)) == 0:
-            raise InputError(f"Expected port {port} to be free, but something listens on it. Choose another: `--port`.")
-    print(f"MLflow on http://{host}:{port}  (Ctrl-C stops it)", flush=True)  # noqa: T201
-    prepare_environment()
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
-    with subprocess.Popen(command) as server:
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            server.terminate()
-            return 0

@@ -1,18 +1,28 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import TINY, Outcome
+from support import ROOT, TINY, Outcome
 
 from backbones.errors import InputError
 from pipelines.tracking import EXPERIMENT, Tracker, store_uri
 from pipelines.workspace import Workspace
 
 Cli = Callable[..., Outcome]
+JSON = {"Content-Type": "application/json"}
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def runs_of(uri: str) -> list[Any]:
@@ -120,6 +130,39 @@ def test_run_ids_of_another_plan_are_not_continued(tiny: Path) -> None:
     tracker = Tracker(Workspace(), folder, note=print)
     assert tracker._stored(stored["plan"]) == stored
     assert tracker._stored("another") is None
+
+
+def test_the_ui_serves_the_runs(tiny: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen([sys.executable, "-m", "pipelines.cli", "ui", "--port", str(port)], env=ENV) as server:
+        try:
+            body = json.dumps({"filter": f"name = '{EXPERIMENT}'", "max_results": 5}).encode()
+            request = urllib.request.Request(f"{url}/api/2.0/mlflow/experiments/search", body, JSON)
+            experiments = json.loads(answer(request, server))["experiments"]
+            body = json.dumps({"experiment_ids": [experiments[0]["experiment_id"]]}).encode()
+            request = urllib.request.Request(f"{url}/api/2.0/mlflow/runs/search", body, JSON)
+            runs = json.loads(answer(request, server))["runs"]
+            assert {run["info"]["run_name"] for run in runs} == {"tiny", "plain", "residual"}
+            assert b"<html" in answer(urllib.request.Request(url), server)
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=60)
+
+
+def answer(request: urllib.request.Request, server: subprocess.Popen[bytes]) -> bytes:
+    """The body of the answer, as soon as the server gives one."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return bytes(reply.read())
+        except (urllib.error.URLError, ConnectionError):
+            assert server.poll() is None, "the server has ended"
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.5)
 
 
 def test_ui_without_a_store_says_what_to_do(cli: Cli) -> None:
