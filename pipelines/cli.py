@@ -77,7 +77,7 @@ def fit(
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log to MLflow.")] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Train or resume every member, fit the committee, track it, print the table."""
+    """Train or resume all members, fit and track the committee."""
     from pipelines.plan import make_plan
 
     plan = make_plan(members, data=data, weights_folders=weights or [])  # tells mistakes before torch is loaded
@@ -90,7 +90,7 @@ def fit(
 def predict(
     inputs: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="[INPUT ...]", help="Images, folders, zips, globs, or one labelled data set."),
+        typer.Argument(metavar="INPUT", help="Images, folders, zips, globs, or one labelled data set."),
     ] = None,
     tta: Annotated[int, typer.Option(help="Perturbed views of each face that every member votes over.")] = 1,
     out: Annotated[Path, typer.Option(help="Prediction file: .csv, .jsonl or .parquet.")] = Path("predictions.csv"),
@@ -102,7 +102,10 @@ def predict(
     device: Device = None,
     quiet: Quiet = False,
 ) -> None:
-    """Predict faces with a committee; without INPUT, the validation faces it was fitted on."""
+    """Predict faces in images, folders, zips or data sets.
+
+    Without INPUT: the validation faces that the committee was fitted on.
+    """
     from pipelines.predict import predict_files
 
     summary = predict_files(
@@ -117,7 +120,7 @@ def predict(
 
 @app.command()
 def fuse(committee: Committee = None) -> None:
-    """Refit every fusion rule of a committee from its stored probabilities; runs no network."""
+    """Refit all fusion rules from stored probabilities."""
     from pipelines.fuse import fuse_committee
 
     fuse_committee(committee)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from pipelines.fuse import fuse_stored
 from pipelines.leaderboard import HEADER
 from pipelines.lock import locked
 from pipelines.member_fit import FitData, make_room, member_fingerprint
-from pipelines.member_job import MemberJob
+from pipelines.member_job import MemberJob, build_problems
 from pipelines.plan import Plan
 from pipelines.workforce import run_jobs, worker_count
 from pipelines.workspace import Workspace
@@ -71,7 +73,7 @@ def fit_committee(
     folder = Path(out) if out is not None else workspace.committees / plan.name
     work = _jobs(plan, store, folder, workspace, target, processes)
     with locked(folder), _terminable():
-        _check_buildable(work)
+        _check_buildable(work, processes)
         unseal(folder)
         write_yaml(folder / "committee.yaml", _resolved(plan))
         tracking = FitTracking(workspace, folder, plan=plan, data=fit_data, console=console, enabled=track)
@@ -145,14 +147,13 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _check_buildable(jobs: Sequence[MemberJob]) -> None:
+def _check_buildable(jobs: Sequence[MemberJob], processes: int) -> None:
     """Build every member once, so that no mistake shows up hours into the fit. All problems are told at once."""
-    problems = []
-    for job in jobs:
-        try:
-            job.build()
-        except InputError as error:
-            problems.append(str(error))
+    if processes == 1:
+        problems = build_problems(jobs)
+    else:  # in a process of its own: the libraries and networks of all members would stay in this one's memory
+        with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            problems = pool.submit(build_problems, jobs).result()
     if problems:
         raise InputError("\n".join(problems))
 

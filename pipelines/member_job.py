@@ -6,7 +6,7 @@ tracker.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ from pipelines.member_fit import FitData, fit_member, is_finished, member_finger
 from pipelines.trainer import Watcher
 from pipelines.views import view_probabilities
 
-__all__ = ["Listener", "MemberJob"]
+__all__ = ["Listener", "MemberJob", "build_problems"]
 
 
 class Listener(Protocol):
@@ -122,6 +122,17 @@ class MemberJob:
             return load_posteriors(self.folder / POSTERIORS).splits["validation"].views == self.views
         except (InputError, KeyError):
             return False  # absent or damaged: computed anew
+
+
+def build_problems(jobs: Sequence[MemberJob]) -> list[str]:
+    """What keeps members from being built, a message each; empty if all can be."""
+    problems = []
+    for job in jobs:
+        try:
+            job.build()
+        except InputError as error:
+            problems.append(str(error))
+    return problems
 
 
 class _Told(Watcher):
