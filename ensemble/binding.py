@@ -133,12 +133,11 @@ def problems_of(error: ValidationError, value: Any, where: str, *, choices: Choi
 
 
 def _option(one: Any, got: Any) -> str:
-    """The nearest of the options that a literal type allows."""
-    return (
-        nearest(got, _QUOTED.findall(one["ctx"]["expected"]))
-        if one["type"] == "literal_error" and isinstance(got, str)
-        else ""
-    )
+    """The nearest of the options that a literal type allows, if one is near; the message lists them all."""
+    if one["type"] != "literal_error" or not isinstance(got, str):
+        return ""
+    hint = nearest(got, _QUOTED.findall(one["ctx"]["expected"]))
+    return hint if hint.startswith("Did you mean") else ""
 
 
 def _bind(

@@ -57,7 +57,7 @@ def fit(
     plan = make_plan(
         Path(members), data=None if data is None else str(data), weights_folders=[Path(folder) for folder in weights]
     )
-    from pipelines.fit import fit_committee
+    from pipelines.committee_fit import fit_committee
 
     return load(fit_committee(plan, out=out, device=device, jobs=jobs, track=track, quiet=quiet), device=device)
 

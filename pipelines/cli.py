@@ -81,7 +81,7 @@ def fit(
     from pipelines.plan import make_plan
 
     plan = make_plan(members, data=data, weights_folders=weights or [])  # tells mistakes before torch is loaded
-    from pipelines.fit import fit_committee
+    from pipelines.committee_fit import fit_committee
 
     fit_committee(plan, out=out, device=device, jobs=jobs, track=track, quiet=quiet)
 

@@ -96,7 +96,7 @@ def describe_data(source: str) -> None:
     Raises:
         InputError: It is missing, damaged or of no known layout.
     """
-    from pipelines.fit import open_data
+    from pipelines.committee_fit import open_data
 
     if source != "synthetic" and not Path(source).exists():
         raise InputError(f"Expected a file, a folder or `synthetic`, but there is no {source!r}.")

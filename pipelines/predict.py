@@ -14,10 +14,10 @@ from ensemble.metric import accuracy_interval
 from ensemble.perturbation import FusionMode, PerturbationPlan
 from ensemble.predictions import Predictions
 from ensemble.spec import DataSpec
+from pipelines.committee_fit import open_data
 from pipelines.console import Console
 from pipelines.detection import Detect, FaceDetector
 from pipelines.face_stream import FaceBlock, ImageStream, LabelledStream, Shape, StoreStream, open_stream
-from pipelines.fit import open_data
 from pipelines.prediction_file import PredictionWriter, check_output, prediction_frame
 from pipelines.predictor import Predictor
 from pipelines.workspace import Workspace

@@ -187,6 +187,7 @@ def test_from_python(tiny: Path) -> None:
     assert predictions.probs.shape == (5, 7)
     assert predictions.agreement is not None
     assert ((predictions.agreement >= 0) & (predictions.agreement <= 1)).all()
+    assert callable(pipelines.fit), "the function is hidden by a module of the same name"
     assert pipelines.load().folder == pipelines.load(tiny / "mlruns" / "committees" / "tiny").folder.relative_to(tiny)
 
 
