@@ -6,7 +6,6 @@ members/<name>/{spec.json, weights.safetensors, posteriors.npz, history.json}
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from backbones.errors import InputError
 from ensemble.committee import Committee
 from pipelines.atomic import write_json
+from pipelines.fingerprint import digest_file
 from pipelines.workspace import MANIFEST
 
 __all__ = [
@@ -62,7 +62,7 @@ def unseal(folder: Path) -> None:
 
 def seal(folder: Path, *, members: list[str]) -> None:
     """Write the manifest: sha256 of every file. The committee is finished with it."""
-    files = {str(path.relative_to(folder)): _sha256(path) for path in _files(folder, members)}
+    files = {str(path.relative_to(folder)): digest_file(path) for path in _files(folder, members)}
     write_json(folder / MANIFEST, {"format": _FORMAT, "members": members, "files": files})
 
 
@@ -74,15 +74,12 @@ def sealed_files(folder: Path) -> list[Path]:
 def verify(folder: Path) -> list[str]:
     """Names of the files that the manifest lists and that are absent or changed."""
     files = read_json(folder / MANIFEST)["files"]
-    return [name for name, digest in files.items() if not (folder / name).is_file() or _sha256(folder / name) != digest]
+    return [
+        name for name, digest in files.items() if not (folder / name).is_file() or digest_file(folder / name) != digest
+    ]
 
 
 def _files(folder: Path, members: list[str]) -> list[Path]:
     top = [p for p in folder.iterdir() if p.is_file() and p.name not in _NOT_SEALED and not p.name.startswith(".")]
     inner = [p for name in members for p in (folder / "members" / name).iterdir() if p.is_file()]
     return sorted(p for p in top + inner if not p.name.endswith(".tmp"))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,6 +25,7 @@ from pipelines.batches import Batches, FaceBatches, FeatureBatches
 from pipelines.checkpoint import Progress, save_tensors
 from pipelines.device import describe_device, resolve_precision
 from pipelines.feature_cache import cached_features
+from pipelines.fingerprint import digest_file
 from pipelines.forward import forward_all, softmax
 from pipelines.member import SPEC, WEIGHTS, Member, read_spec_file
 from pipelines.trainer import Trainer, Watcher
@@ -169,7 +170,7 @@ def _write(member: Member, progress: Progress, folder: Path) -> None:
         "device": describe_device(member.device),
         "precision": resolve_precision(member.spec.precision, member.device),
         "torch": torch.__version__,
-        "weights_sha256": _sha256(folder / WEIGHTS),
+        "weights_sha256": digest_file(folder / WEIGHTS),
         "weights_report": _counts(member.report) if member.report else None,
     })  # fmt: skip
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -179,8 +180,3 @@ def _counts(report: LoadReport) -> dict[str, Any]:
     """How many tensors of the weights file went where."""
     names = ("loaded", "adapted", "missing", "unexpected")
     return {**{name: len(getattr(report, name)) for name in names}, "share": round(report.share, 6)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from backbones.errors import Problem
 from ensemble.spec import DataSpec, MemberSpec, WeightsSpec
+from pipelines.fingerprint import digest_file
 
 __all__ = ["find_weights", "usual_folders", "with_weights"]
 
@@ -72,5 +72,4 @@ def with_weights(
 
 
 def _digested(weights: WeightsSpec, file: Path) -> WeightsSpec:
-    with file.open("rb") as stream:
-        return weights.model_copy(update={"sha256": hashlib.file_digest(stream, "sha256").hexdigest()})
+    return weights.model_copy(update={"sha256": digest_file(file)})
