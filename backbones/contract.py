@@ -74,7 +74,10 @@ class Backbone(nn.Module):
         self.shape = shape
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """Named parts in order from input to output; together they hold every parameter. `freeze.until` names one."""
+        """Named parts in order from input to output; together they hold every parameter. `freeze.until` names one.
+
+        A backbone without parameters has no stages, and counts as frozen.
+        """
         raise NotImplementedError
 
     def forward_map(self, x: Tensor) -> Tensor:
@@ -82,11 +85,14 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def forward_features(self, feature_map: Tensor) -> Tensor:
-        """(B, *map_shape) to the feature vector (B, num_features)."""
+        """(B, *map_shape) to the feature vector (B, num_features), or to its start: see `forward`."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, size, size) to (B, num_features)."""
+        """(B, channels, size, size) to (B, num_features).
+
+        A backbone that describes the image itself as well overrides this, and appends what it finds.
+        """
         return self.forward_features(self.forward_map(x))
 
     def discard_features(self) -> None:
@@ -108,13 +114,20 @@ class Head(nn.Module):
 
     Attributes:
         attach: Where the head attaches to the backbone.
+        estimator: Name of the estimator that fits the head on features, or None where gradients train it.
     """
 
     attach: Tap = "fc"
+    estimator: ClassVar[str | None] = None
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, features) to logits (B, classes)."""
         raise NotImplementedError
+
+    def scores(self, features: Tensor) -> Tensor:
+        """(B, features) to (B, classes): the logits, or what they were before a calibration on held-out faces."""
+        scores: Tensor = self(features)
+        return scores
 
     def inherit(self, backbone: Backbone) -> None:
         """Take over pretrained parameters of the backbone that fit this head; does nothing by default."""

@@ -47,7 +47,7 @@ class Registry(Generic[T]):
 
     Example:
         >>> HEADS.names()
-        ['dal', 'linear', 'mlp']
+        ['dal', 'linear', 'linear_svm', 'mlp']
     """
 
     def __init__(self, kind: str, package: str) -> None:

@@ -88,6 +88,11 @@ def load_weights(backbone: Backbone, path: Path, minimum: float = 0.9) -> LoadRe
     state = read_state_dict(path)
     if any(name.startswith(_BACKBONE) for name in state):
         state = {name.removeprefix(_BACKBONE): t for name, t in state.items() if name.startswith(_BACKBONE)}
+    if next(backbone.parameters(), None) is None:
+        raise InputError(
+            f"Expected no weights for {type(backbone).__name__}, which has no parameters, but got `{path}`. "
+            "Remove `weights`."
+        )
     converted = backbone.convert_weights(state)
     own = backbone.state_dict()
     fitting = {name: t for name, t in converted.items() if name in own and t.shape == own[name].shape}

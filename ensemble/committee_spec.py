@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,7 +20,7 @@ from ensemble.rules import RULES
 __all__ = ["DEFAULT_RULE", "MAX_DEPTH", "CommitteeNode", "NodeSpec", "check_committee", "resolve_committee"]
 
 DEFAULT_RULE = "log_likelihood"
-MAX_DEPTH = 4
+MAX_DEPTH = 6
 """Levels of a tree: each one multiplies the fits below it by the number of folds, and a YAML alias may be a circle."""
 
 Groups = Mapping[str, Sequence[str]]
@@ -34,6 +34,8 @@ class NodeSpec(BaseModel):
         name: Name of the node; by default that of its groups.
         members: Names of members and groups whose members the rule fuses. Groups may overlap.
         over: Instead of `members`: child nodes and names of members.
+        calibrate: Where to put temperatures: `members` scales everything the node fuses before it does, `fused` the
+            result.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -42,6 +44,7 @@ class NodeSpec(BaseModel):
     name: Annotated[str, MinLen(1)] | None = None
     members: Annotated[list[str], MinLen(1)] = []
     over: Annotated[list[Any], MinLen(1)] = []
+    calibrate: list[Literal["members", "fused"]] = []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,11 @@ class CommitteeNode:
         """Names of all members below it, each once, in order of appearance."""
         names = (n for child in self.over for n in ((child,) if isinstance(child, str) else child.members))
         return tuple(dict.fromkeys(names))
+
+    def tree(self) -> dict[str, Any]:
+        """The node as YAML would say it, with every member and every parameter named."""
+        over = [child if isinstance(child, str) else child.tree() for child in self.over]
+        return {"name": self.name, "rule": self.rule, **self.parameters, "over": over}
 
     def walk(self) -> Iterator[CommitteeNode]:
         """This node and all nodes below it, parents first."""
@@ -231,13 +239,29 @@ def _resolve(tree: Mapping[str, Any], members: Groups, *, taken: set[str], where
         over = tuple(name for name in members if name in chosen)
     parameters = bind(spec.rule, spec.model_extra or {}, RULES, where, key="rule")
     name = spec.name or _free_name(spec, over, taken)
-    return CommitteeNode(name=name, rule=spec.rule, parameters=parameters, over=over)
+    if "members" in spec.calibrate:
+        over = tuple(_calibrated(child, f"{_name_of(child)}@{name}", taken) for child in over)
+    if "fused" not in spec.calibrate:
+        return CommitteeNode(name=name, rule=spec.rule, parameters=parameters, over=over)
+    raw = CommitteeNode(name=_free(f"{name}@raw", taken), rule=spec.rule, parameters=parameters, over=over)
+    return CommitteeNode(name=name, rule="temperature", parameters={}, over=(raw,))
+
+
+def _calibrated(child: CommitteeNode | str, name: str, taken: set[str]) -> CommitteeNode:
+    return CommitteeNode(name=_free(name, taken), rule="temperature", parameters={}, over=(child,))
+
+
+def _name_of(child: CommitteeNode | str) -> str:
+    return child if isinstance(child, str) else child.name
 
 
 def _free_name(spec: NodeSpec, over: tuple[CommitteeNode | str, ...], taken: set[str]) -> str:
     """A name that says what the node fuses: its groups, its children, or "all"; numbered if that is taken."""
-    children = [child if isinstance(child, str) else child.name for child in over]
-    base = "+".join(spec.members or (children if spec.over else ["all"]))
+    return _free("+".join(spec.members or ([_name_of(c) for c in over] if spec.over else ["all"])), taken)
+
+
+def _free(base: str, taken: set[str]) -> str:
+    """The name itself, or with a number if it is taken."""
     numbered = (base if n == 1 else f"{base}#{n}" for n in range(1, len(taken) + 2))
     name = next(candidate for candidate in numbered if candidate not in taken)
     taken.add(name)

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.committee import Posteriors, cross_fit, fit_node
 from ensemble.committee_spec import CommitteeNode
-from ensemble.metric import accuracy, accuracy_interval, brier, expected_calibration_error, nll
+from ensemble.comparison import Comparison, bootstrap_interval, mcnemar
+from ensemble.metric import accuracy, brier, expected_calibration_error, nll
 from ensemble.rules import Probs, check_labels
 
 __all__ = ["Estimate", "estimate", "nested_probs"]
@@ -30,11 +31,13 @@ class Estimate:
         faces: Number of labelled faces.
         fitted_accuracy: Accuracy on the faces of the fit.
         nested_accuracy: Cross-fitted accuracy.
-        nested_interval: 95 % Wilson interval of it.
+        nested_interval: 95 % bootstrap interval of it.
         fitted_nll: Negative log-likelihood on the faces of the fit, in nats.
         nll: Cross-fitted negative log-likelihood.
         brier: Cross-fitted Brier score.
         calibration_error: Cross-fitted expected calibration error.
+        against_best_member: Cross-fitted votes against those of the most accurate single member.
+        against_mean: Cross-fitted votes against those of the unweighted mean of all members.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Estimate:
     nll: float
     brier: float
     calibration_error: float
+    against_best_member: Comparison
+    against_mean: Comparison
 
     @property
     def optimism(self) -> float:
@@ -93,6 +98,8 @@ def estimate(
     """
     nested = nested_probs(node, posteriors, labels, folds=folds, seed=seed)
     y = check_labels(labels, nested.shape)
+    members = [np.asarray(posteriors[name], dtype=np.float64) for name in node.members]
+    best = max(members, key=lambda probs: accuracy(probs, y))
     fitted = fit_node(node, posteriors, y, folds=5, seed=seed)(posteriors)
     return Estimate(
         name=node.name,
@@ -100,9 +107,11 @@ def estimate(
         faces=len(y),
         fitted_accuracy=accuracy(fitted, y),
         nested_accuracy=accuracy(nested, y),
-        nested_interval=accuracy_interval(nested, y),
+        nested_interval=bootstrap_interval((nested.argmax(axis=1) == y).astype(np.float64), seed=seed),
         fitted_nll=nll(fitted, y),
         nll=nll(nested, y),
         brier=brier(nested, y),
         calibration_error=expected_calibration_error(nested, y),
+        against_best_member=mcnemar(nested, best, y),
+        against_mean=mcnemar(nested, np.mean(members, axis=0), y),
     )

@@ -6,10 +6,13 @@ Which component names exist is the registries' business; files and arrays are th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_serializer
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from ensemble.align_spec import AlignSpec
 from ensemble.canonical import digest_of
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "DataSpec",
     "FreezeSpec",
     "InputSpec",
+    "MemberName",
     "MemberSpec",
     "OptimizerSpec",
     "ScheduleSpec",
@@ -57,6 +61,7 @@ def _named(value: Any) -> Any:
 
 
 Named = Annotated[ComponentSpec, BeforeValidator(_named)]
+MemberName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
 class InputSpec(Spec):
@@ -67,12 +72,29 @@ class InputSpec(Spec):
         channels: 1 grey, 3 RGB; grey faces are repeated, colour faces are reduced to luma.
         normalize: A registered normaliser.
         interpolation: How faces of another size are resampled.
+        crop: Resample faces to this side, of which training sees random windows of `size`, all else the central one.
     """
 
     size: Annotated[int, Field(ge=8, le=1024)] | None = None
     channels: Literal[1, 3] = 1
     normalize: Named = ComponentSpec(kind="mean_std")
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    crop: Annotated[int, Field(ge=8, le=1024)] | None = None
+
+    @field_validator("crop")
+    @classmethod
+    def _holds_the_window(cls, crop: int | None, info: ValidationInfo) -> int | None:
+        size = info.data.get("size", 0)  # a wrong size is absent, and a mistake of its own
+        if crop is not None and size is None:
+            raise PydanticCustomError("window", "beside `size`, the side of the window that is cut from it")
+        if crop is not None and crop < size:
+            raise PydanticKnownError("greater_than_equal", {"ge": size})
+        return crop
+
+    @model_serializer(mode="wrap")
+    def _without_no_crop(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Leaves `crop` out where there is none, so that fingerprints of specs without it stay what they were."""
+        return {key: value for key, value in handler(self).items() if key != "crop" or value is not None}
 
 
 class WeightsSpec(Spec):
@@ -149,6 +171,8 @@ class DataSpec(BaseModel):
         source: A path (csv, csv.gz, tar.gz, zip, folder) or `synthetic`.
         votes: FER+ votes file; gives every face a label distribution.
         reader: Name of the reader; None lets the source's layout decide.
+        align: Finds and aligns the face in every image, leaving out images without one; None takes them as they are.
+        dedupe: Leave training faces out that are the same picture as a validation face.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -156,6 +180,8 @@ class DataSpec(BaseModel):
     source: str
     votes: str | None = None
     reader: str | None = None
+    align: AlignSpec | None = None
+    dedupe: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -190,7 +216,7 @@ class MemberSpec(Spec):
             Validation and prediction are always float32.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    name: MemberName
     groups: tuple[str, ...] = ()
     backbone: ComponentSpec
     head: Named = ComponentSpec(kind="linear")

@@ -10,7 +10,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,12 +62,18 @@ def fit(
     return load(fit_committee(plan, out=out, device=device, jobs=jobs, track=track, quiet=quiet), device=device)
 
 
-def load(committee: str | Path | None = None, *, device: str | None = None) -> Predictor:
+def load(
+    committee: str | Path | None = None,
+    *,
+    device: str | None = None,
+    posteriors: Mapping[str, str | Path] | None = None,
+) -> Predictor:
     """Load a finished committee.
 
     Args:
         committee: Its folder or its name; default the newest finished one.
         device: Torch device; default CUDA where there is one.
+        posteriors: For members without a network, files of their probabilities of the faces to predict.
 
     Raises:
         InputError: There is no such committee, or it is unfinished or damaged.
@@ -75,4 +81,4 @@ def load(committee: str | Path | None = None, *, device: str | None = None) -> P
     prepare_environment()
     from pipelines.predictor import Predictor
 
-    return Predictor.load(committee, device=device)
+    return Predictor.load(committee, device=device, posteriors=posteriors)

@@ -38,6 +38,8 @@ _ERASE = {
     "fill": "random_uniform",
     "p": 0.4,
 }
+# Zhai et al., 2017, enlarged their data set by adding random values to each of the three channels.
+_CHANNEL_NOISE = {"kind": "GaussNoise", "std_range": [0.02, 0.08], "per_channel": True, "p": 0.8}
 
 PRESETS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "none": (),
@@ -45,6 +47,7 @@ PRESETS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "shift_flip": (_FLIP, _SHIFT),
     "affine": (_FLIP, _AFFINE),
     "strong": (_FLIP, _AFFINE, _LIGHT, _ERASE),
+    "channel_noise": (_FLIP, _CHANNEL_NOISE),
 }
 """Border pixels are repeated outwards; shifts are pixels of the face."""
 

@@ -1,7 +1,7 @@
 """A finished committee's folder: resolved YAML, members, committee, report, and a manifest written last.
 
 committee.yaml  manifest.json  committee.json  report.json  report.md  tracking.json
-members/<name>/{spec.json, weights.safetensors, posteriors.npz, history.json}
+members/<name>/{spec.json, weights.safetensors, posteriors.npz, history.json}; outside members have no network.
 """
 
 from __future__ import annotations

@@ -48,7 +48,16 @@ class DetectMode(StrEnum):
 
     auto = "auto"
     mtcnn = "mtcnn"
+    haar = "haar"
     none = "none"
+
+
+class Split(StrEnum):
+    """Which faces."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
 
 
 Members = Annotated[Path, typer.Option("--members", "-m", help="The members.yaml.")]
@@ -87,6 +96,36 @@ def fit(
 
 
 @app.command()
+def tune(
+    members: Members = Path("members.yaml"),
+    member: Annotated[Optional[str], typer.Option(help="Member to tune; overrides the YAML's.")] = None,  # noqa: UP045
+    trials: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Trials wanted in all; overrides the YAML's. A larger number goes on."),
+    ] = None,
+    data: Data = None,
+    folds: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Cross-validation folds in the training split; 1 judges on the validation split."),
+    ] = None,
+    weights: Weights = None,
+    device: Device = None,
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the search [mlruns/tune/NAME-MEMBER].")] = None,  # noqa: UP045
+    track: Annotated[bool, typer.Option("--track/--no-track", help="Log to MLflow.")] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Search a member's hyper-parameters, as the YAML's `tune:` says; resumes."""
+    from pipelines.plan import make_plan
+
+    given = {"member": member, "trials": trials, "folds": folds}
+    overrides = {key: value for key, value in given.items() if value is not None}
+    plan = make_plan(members, data=data, weights_folders=weights or [], tune=overrides)
+    from pipelines.tune import tune_member
+
+    tune_member(plan, out=out, device=device, track=track, quiet=quiet)
+
+
+@app.command()
 def predict(
     inputs: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -95,10 +134,14 @@ def predict(
     tta: Annotated[int, typer.Option(help="Perturbed views of each face that every member votes over.")] = 1,
     out: Annotated[Path, typer.Option(help="Prediction file: .csv, .jsonl or .parquet.")] = Path("predictions.csv"),
     committee: Committee = None,
-    detect: Annotated[DetectMode, typer.Option(help="Where to look for faces.")] = DetectMode.auto,
+    detect: Annotated[DetectMode, typer.Option(help="Where and how to look for faces.")] = DetectMode.auto,
     vote: Annotated[Vote, typer.Option(help="How one member's views are fused.")] = Vote.mean_probability,
     batch_size: Annotated[int, typer.Option(help="Faces in memory at a time; never changes an answer.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the views.")] = 0,
+    posteriors: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="NAME=FILE", help="Probabilities of a member without a network; repeatable."),
+    ] = None,
     device: Device = None,
     quiet: Quiet = False,
 ) -> None:
@@ -106,11 +149,14 @@ def predict(
 
     Without INPUT: the validation faces that the committee was fitted on.
     """
+    from pipelines.outside_answers import named_files
+
+    answers = named_files(posteriors or [])
     from pipelines.predict import predict_files
 
     summary = predict_files(
         inputs or [], out=out, committee=committee, tta=tta, vote=vote.value, detect=detect.value,
-        batch_size=batch_size, seed=seed, device=device, quiet=quiet,
+        batch_size=batch_size, seed=seed, device=device, quiet=quiet, posteriors=answers,
     )  # fmt: skip
     for line in summary.lines():
         typer.echo(line)
@@ -119,11 +165,46 @@ def predict(
 
 
 @app.command()
-def fuse(committee: Committee = None) -> None:
-    """Refit all fusion rules from stored probabilities."""
-    from pipelines.fuse import fuse_committee
+def evaluate(
+    committee: Committee = None,
+    split: Annotated[
+        Split, typer.Option(help="Faces to evaluate on; a look at `test` is recorded.")
+    ] = Split.validation,
+    data: Annotated[Optional[str], typer.Option(help="Labelled faces other than those of the fit.")] = None,  # noqa: UP045
+    tta: Annotated[Optional[int], typer.Option(help="Views of each face [those of the fit].")] = None,  # noqa: UP045
+    ablation: Annotated[bool, typer.Option("--ablation", help="Also what each member is worth.")] = False,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
+    """Report on a committee: scores, classes, confusion, confidence, and whether it beats its best member."""
+    from pipelines.evaluate import evaluate_committee
 
-    fuse_committee(committee)
+    evaluate_committee(committee, split=split.value, data=data, tta=tta, ablation=ablation, device=device, quiet=quiet)
+
+
+@app.command()
+def fuse(
+    committee: Committee = None,
+    rule: Annotated[Optional[str], typer.Option(help="Fuse all members by this rule from now on.")] = None,  # noqa: UP045
+    prune: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Keep at most so many members, in a committee of its own."),
+    ] = None,
+    budget_ms: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Keep members that together take at most so many milliseconds per face and view."),
+    ] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the smaller committee [COMMITTEE-pruned].")] = None,  # noqa: UP045
+) -> None:
+    """Refit all fusion rules from stored probabilities, or leave members out."""
+    if prune is None and budget_ms is None:
+        from pipelines.fuse import fuse_committee
+
+        fuse_committee(committee, rule=rule)
+        return
+    from pipelines.prune import prune_committee
+
+    prune_committee(committee, count=prune, budget_ms=budget_ms, out=out)
 
 
 @app.command()
@@ -150,11 +231,16 @@ def members_list() -> None:
 def members_check(
     files: Annotated[list[Path], typer.Argument(help="One or several members.yaml.")],
     weights: Weights = None,
+    overfit: Annotated[
+        bool, typer.Option("--overfit", help="Let every member learn a few faces by heart, the sanity check.")
+    ] = False,
+    faces: Annotated[int, typer.Option(min=2, help="How many faces, for --overfit.")] = 50,
+    data: Annotated[Optional[str], typer.Option(help="Where they come from [synthetic].")] = None,  # noqa: UP045
 ) -> None:
     """Build every member of the files: parameters, output shape and initial loss."""
     from pipelines.members import check
 
-    check(files, weights=weights or [])
+    check(files, weights=weights or [], overfit=faces if overfit else 0, data=data)
 
 
 @data_app.command("describe")
@@ -165,6 +251,18 @@ def data_describe(
     from pipelines.members import describe_data
 
     describe_data(source)
+
+
+@data_app.command("audit")
+def data_audit(
+    source: Annotated[str, typer.Argument(help="A csv, zip, tar.gz or folder, or `synthetic`.")],
+    votes: Annotated[Optional[str], typer.Option(help="FER+ votes to hold the labels against.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="JSON file for the findings, with all names.")] = None,  # noqa: UP045
+) -> None:
+    """Look for pictures in two splits or with two labels, blank faces, and labels that votes contradict."""
+    from pipelines.audit import audit_data
+
+    audit_data(source, votes=votes, out=out)
 
 
 def main() -> None:

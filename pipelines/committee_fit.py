@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from backbones.errors import InputError
+from ensemble.outside_spec import BorrowedSpec, OutsideSpec
+from ensemble.spec import DataSpec, MemberSpec
+from pipelines.borrowed_job import BorrowedJob, borrowed_spec
 from pipelines.bundle import REPORT, read_json, unseal
 from pipelines.console import Console
 from pipelines.device import choose_device, describe_device
 from pipelines.face_store import FaceStore, load_faces
 from pipelines.fit_listener import FitListener
 from pipelines.fit_tracking import FitTracking
-from pipelines.fuse import fuse_stored
-from pipelines.leaderboard import HEADER
+from pipelines.fuse import fuse_stored, print_table
 from pipelines.lock import locked
-from pipelines.member_fit import FitData, make_room, member_fingerprint
+from pipelines.member_fit import FitData, make_room
 from pipelines.member_job import MemberJob, build_problems
+from pipelines.outside_member import OutsideMember, read_outside
 from pipelines.plan import Plan
+from pipelines.termination import terminable
 from pipelines.workforce import run_jobs, worker_count
 from pipelines.workspace import Workspace
 from pipelines.yaml_file import write_yaml
@@ -66,36 +67,56 @@ def fit_committee(
     console, workspace = Console(quiet=quiet), Workspace()
     for note in plan.notes:
         console.note(note)
-    store = open_data(plan.data, workspace, console)
-    fit_data = FitData(train=store.split("train"), validation=store.split("validation"))
     target = choose_device(device)
+    store = open_data(plan.data, workspace, console, device=str(target))
+    fit_data = FitData(train=store.split("train"), validation=store.split("validation"))
     processes = worker_count(jobs, target.type)
     folder = Path(out) if out is not None else workspace.committees / plan.name
     work = _jobs(plan, store, folder, workspace, target, processes)
-    with locked(folder), _terminable():
+    outside = _outside(plan, store, fit_data, console)
+    for note in filter(None, (job.note(fit_data) for job in work if isinstance(job, BorrowedJob))):
+        console.note(note)
+    with locked(folder), terminable():
         _check_buildable(work, processes)
         unseal(folder)
         write_yaml(folder / "committee.yaml", _resolved(plan))
         tracking = FitTracking(workspace, folder, plan=plan, data=fit_data, console=console, enabled=track)
         with tracking:
+            _take_in(outside, folder, fit_data, console, tracking)
             _train(work, fit_data, processes, console, tracking)
             _fit_rules(plan, fit_data, folder, target, console, tracking)
     return folder
 
 
-def open_data(spec: Any, workspace: Workspace, console: Console) -> FaceStore:
-    """Decode the faces of a data spec, or open them from the cache, with a progress bar."""
-    with console.bar("reading faces", 1) as bar:
+def open_data(spec: DataSpec, workspace: Workspace, console: Console, *, device: str | None = None) -> FaceStore:
+    """Decode the faces of a data spec, or open them from the cache, with a progress bar.
+
+    Args:
+        spec: Where they come from, and whether they are aligned.
+        workspace: Holds the cache.
+        console: Told how many faces there are, and how many images had none to align.
+        device: Where faces to align are looked for.
+    """
+    with console.bar("reading faces" if spec.align is None else "finding and aligning faces", 1) as bar:
         store = load_faces(
             spec.source,
             reader=spec.reader,
             options=spec.options,
             votes=None if spec.votes is None else Path(spec.votes),
+            align=spec.align,
             cache=workspace.cache,
+            device=device,
             progress=bar.set,
         )
     counts = ", ".join(f"{name} {count:,}" for name, count in store.counts.items())
     console.note(f"{spec.source}: {counts} faces of {len(store.classes)} classes, digest {store.digest[:12]}")
+    if spec.align is not None and store.excluded is not None:
+        lost = ", ".join(f"{store.excluded[s]:,} of {store.excluded[s] + n:,} {s}" for s, n in store.counts.items())
+        console.note(f"aligned to {spec.align.template} at {store.size} px; left out, no face found: {lost} images")
+    if spec.dedupe:
+        from pipelines.dedupe import without_twins
+
+        store = without_twins(store, console)
     return store
 
 
@@ -106,7 +127,7 @@ def _resolved(plan: Plan) -> dict[str, Any]:
         "data": _absolute(plan.data.model_dump(mode="json", exclude_none=True)),
         "views": plan.views,
         "seed": plan.seed,
-        "members": [m.model_dump(mode="json", exclude_none=True) for m in plan.members],
+        "members": [m.model_dump(mode="json", exclude_none=True) for m in (*plan.members, *plan.outside)],
         "committee": plan.tree(),
     }
 
@@ -121,35 +142,49 @@ def _jobs(
     plan: Plan, store: FaceStore, folder: Path, workspace: Workspace, device: torch.device, processes: int
 ) -> list[MemberJob]:
     threads = max(1, (os.cpu_count() or 1) // processes)
-    return [
-        MemberJob(
+
+    def job(kind: type[MemberJob], spec: MemberSpec, **more: Any) -> MemberJob:
+        return kind(
             spec=spec, weights=plan.weights.get(spec.name), store=store, folder=folder / "members" / spec.name,
-            cache=workspace.cache, device=str(device), threads=threads, views=plan.views, seed=plan.seed,
-        )
-        for spec in plan.members
-    ]  # fmt: skip
+            cache=workspace.cache, device=str(device), threads=threads, views=plan.views, seed=plan.seed, **more,
+        )  # fmt: skip
+
+    borrowed = [(loan, plan.places[loan.name]) for loan in plan.outside if isinstance(loan, BorrowedSpec)]
+    return [
+        *(job(MemberJob, spec) for spec in plan.members),
+        *(job(BorrowedJob, borrowed_spec(loan, source), loan=loan, source=source) for loan, source in borrowed),
+    ]
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the fit the way Ctrl-C does: runs are marked, locks are released."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _outside(plan: Plan, store: FaceStore, data: FitData, console: Console) -> list[OutsideMember]:
+    """Match the probabilities of members without a network to the validation faces."""
+    specs = [spec for spec in plan.outside if isinstance(spec, OutsideSpec)]
+    members = [read_outside(spec, plan.places[spec.name], store, data.validation) for spec in specs]
+    for note in filter(None, (member.note() for member in members)):
+        console.note(note)
+    return members
 
-    def interrupt(_number: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+def _take_in(
+    members: Sequence[OutsideMember], folder: Path, data: FitData, console: Console, tracking: FitTracking
+) -> None:
+    """Store and log the members without a network; those taken in before are kept as they are."""
+    for member in members:
+        name, own = member.spec.name, folder / "members" / member.spec.name
+        own.parent.mkdir(parents=True, exist_ok=True)
+        make_room(own, member.fingerprint(data))
+        tracking.member(member.spec)
+        if member.is_done(own, data):
+            console.note(f"{name}: taken in before, kept")
+        else:
+            member.write(own, data)
+            console.note(f"{name}: taken from {member.spec.posteriors.file}")
+        tracking.finish_member(name, own)
 
 
 def _check_buildable(jobs: Sequence[MemberJob], processes: int) -> None:
     """Build every member once, so that no mistake shows up hours into the fit. All problems are told at once."""
-    if processes == 1:
+    if processes == 1 or not jobs:
         problems = build_problems(jobs)
     else:  # in a process of its own: the libraries and networks of all members would stay in this one's memory
         with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -163,7 +198,7 @@ def _train(jobs: Sequence[MemberJob], data: FitData, processes: int, console: Co
     unfinished = []
     for job in jobs:
         job.folder.parent.mkdir(parents=True, exist_ok=True)
-        make_room(job.folder, member_fingerprint(job.spec, data))
+        make_room(job.folder, job.fingerprint(data))
         tracking.member(job.spec)
         if job.is_done():
             console.note(f"{job.spec.name}: finished before, kept")
@@ -186,8 +221,5 @@ def _fit_rules(
     }
     fusion = fuse_stored(folder, plan.committee, seed=plan.seed, facts=facts)
     tracking.finish(fusion.committee, fusion.posteriors, read_json(folder / REPORT))
-    count = len(fusion.labels)
-    console.table(
-        f"Committee {plan.name}: {count:,} validation faces", HEADER, fusion.rows, strong=len(fusion.rows) - 1
-    )
+    print_table(console, folder, fusion)
     console.note(f"committee: {folder}")

@@ -58,6 +58,10 @@ class Console:
         if not self.quiet:
             self._errors.print(text, markup=False, soft_wrap=True)
 
+    def result(self, text: str) -> None:
+        """Lines on standard output, as they are."""
+        sys.stdout.write(text.rstrip("\n") + "\n")
+
     @contextmanager
     def bars(self) -> Iterator[Callable[[str, int], Bar]]:
         """Several progress bars with elapsed and remaining time, added one by one; invisible without a terminal."""

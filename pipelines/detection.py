@@ -1,27 +1,29 @@
-"""Finds the faces in a photo."""
+"""Finds the faces in a photo, and cuts them out the way the committee's own faces were made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from backbones.facenet_parts import mtcnn
+from backbones.errors import InputError
+from ensemble.align_spec import AlignSpec
+from pipelines.alignment import align_face, aligned_size
+from pipelines.detectors import DETECTORS, Box, Detection, Detector, search
 
 __all__ = ["Detect", "FaceDetector", "Found"]
 
-Detect = Literal["auto", "mtcnn", "none"]
+Detect = Literal["auto", "mtcnn", "haar", "none"]
 
 FACE_SIZE = 112
 """Images whose shorter side is at most this many pixels are taken for ready-cropped faces by `auto`."""
 
-_LONGEST = 1280
-_MARGIN = 1.15
-_CONFIDENCE = 0.9
+_DEFAULT = "mtcnn"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,23 +36,37 @@ class Found:
     """
 
     pixels: npt.NDArray[np.uint8]
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
 
 
 class FaceDetector:
-    """MTCNN on photos; ready-cropped faces pass through.
-
-    Zhang et al., 2016, Joint face detection and alignment using multitask cascaded convolutional networks.
+    """A detector on photos; ready-cropped faces pass through.
 
     Args:
-        mode: `mtcnn` searches every image, `none` none, `auto` those larger than a face.
+        mode: The name of a detector searches every image with it, `none` searches none, `auto` those larger than a
+            face with MTCNN.
         device: Where the detector runs.
+        align: How the committee's own faces were aligned, if they were. Faces are then aligned instead of cropped, and
+            `auto` searches every image.
+
+    Raises:
+        InputError: The detector named does not find the landmarks that aligning takes.
     """
 
-    def __init__(self, mode: Detect, *, device: torch.device) -> None:
+    def __init__(self, mode: Detect, *, device: torch.device, align: AlignSpec | None = None) -> None:
+        if align is not None and mode not in ("auto", "none", align.detector):
+            raise InputError(
+                f"Expected `--detect` to be auto, {align.detector} or none, since the committee was fitted on aligned "
+                f"faces and {mode} finds no landmarks, but got {mode!r}."
+            )
         self.mode = mode
         self.device = device
-        self._network: Any = None
+        self.align = align
+
+    @property
+    def aligns(self) -> bool:
+        """Whether every image is searched for a face to align."""
+        return self.align is not None and self.mode != "none"
 
     def find(self, image: npt.NDArray[np.uint8]) -> list[Found]:
         """All faces of an image, the largest first; none if it is a photo without a face.
@@ -58,35 +74,32 @@ class FaceDetector:
         Args:
             image: (H, W) grey or (H, W, 3) RGB uint8.
         """
-        if self.mode == "none" or (self.mode == "auto" and min(image.shape[:2]) <= FACE_SIZE):
+        if self.mode == "none" or (self.mode == "auto" and not self.aligns and min(image.shape[:2]) <= FACE_SIZE):
             return [Found(pixels=image)]
-        return [Found(pixels=_crop(image, box), box=box) for box in self._boxes(image)]
+        return [self._cut(image, face) for face in search(self._detector, image)]
 
-    def _boxes(self, image: npt.NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
-        """Square boxes around the faces, in pixels of the image."""
-        if self._network is None:
-            self._network = mtcnn(self.device)
-        height, width = image.shape[:2]
-        scale = min(1.0, _LONGEST / max(height, width))
-        colour: npt.NDArray[Any] = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-        if scale < 1:
-            colour = cv2.resize(colour, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-        boxes, scores = self._network.detect(colour)
-        if boxes is None:
-            return []
-        boxes, scores = np.asarray(boxes, np.float64), np.asarray(scores, np.float64)
-        return [_squared(box / scale) for box, score in zip(boxes, scores, strict=True) if score >= _CONFIDENCE]
+    @cached_property
+    def _detector(self) -> Detector:
+        return DETECTORS.build(_DEFAULT if self.mode == "auto" else self.mode, self.device)
+
+    def _cut(self, image: npt.NDArray[np.uint8], face: Detection) -> Found:
+        box = _squared(face.box, self._detector.margin)
+        if self.align is None:
+            return Found(pixels=_crop(image, box), box=box)
+        assert face.landmarks is not None  # `align` names a detector that finds them
+        size = aligned_size(self.align)
+        return Found(pixels=align_face(image, face.landmarks, template=self.align.template, size=size), box=box)
 
 
-def _squared(box: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """A square around the box's centre, with the margin that FER2013's crops have."""
+def _squared(box: Box, margin: float) -> Box:
+    """A square around the box's centre, `margin` times as wide as its longer side."""
     x0, y0, x1, y1 = box
-    half = max(x1 - x0, y1 - y0) * _MARGIN / 2
+    half = max(x1 - x0, y1 - y0) * margin / 2
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    return (float(x - half), float(y - half), float(x + half), float(y + half))
+    return (x - half, y - half, x + half, y + half)
 
 
-def _crop(image: npt.NDArray[np.uint8], box: tuple[float, float, float, float]) -> npt.NDArray[np.uint8]:
+def _crop(image: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.uint8]:
     """The box's pixels; where it leaves the image, border pixels are repeated."""
     x0, y0, x1, _ = (round(v) for v in box)
     side = max(x1 - x0, 1)

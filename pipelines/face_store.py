@@ -12,9 +12,9 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from ensemble.align_spec import AlignSpec
 from ensemble.binding import check_component
 from ensemble.faces import Faces
 from pipelines.atomic import write_json
 from pipelines.face_writer import write_faces
 from pipelines.fingerprint import FileFacts, digest_text
-from pipelines.readers import READERS, Reader, choose_reader, require_source
+from pipelines.readers import READERS, Decoder, Reader, choose_reader, require_source
 
 __all__ = ["FaceStore", "load_faces"]
 
@@ -54,6 +55,8 @@ class FaceStore:
         digest: sha256 over all splits' pixels, labels and votes, whatever the source's layout and order.
         digests: The same per split.
         names_digests: sha256 of the ids in order per split.
+        excluded: Images left out per split, because no face to align was found in them; None where none was looked for.
+        left_out: Rows per split that opening the split skips.
     """
 
     folder: Path
@@ -67,6 +70,8 @@ class FaceStore:
     digest: str
     digests: Mapping[str, str]
     names_digests: Mapping[str, str]
+    excluded: Mapping[str, int] | None = None
+    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def split(self, name: str) -> Faces:
         """Open one split; its pixels are memory-mapped.
@@ -76,7 +81,7 @@ class FaceStore:
         """
         self._require(name)
         votes = self.folder / f"{name}.votes.npy"
-        return Faces(
+        faces = Faces(
             split=name,
             classes=self.classes,
             ids=np.load(self.folder / f"{name}.ids.npy"),
@@ -86,6 +91,18 @@ class FaceStore:
             digest=self.digests[name],
             names_digest=self.names_digests[name],
         )
+        rows = self.left_out.get(name, ())
+        return faces.take(np.delete(np.arange(len(faces)), rows)) if rows else faces
+
+    def names(self, name: str) -> npt.NDArray[np.str_]:
+        """Ids of all faces of a split, those left out included; neither pixels nor labels are opened.
+
+        Raises:
+            InputError: The data has no such split.
+        """
+        self._require(name)
+        ids: npt.NDArray[np.str_] = np.load(self.folder / f"{name}.ids.npy")
+        return ids
 
     def groups(self, name: str) -> npt.NDArray[np.str_] | None:
         """Group (a person, say) of every face of a split, if known.
@@ -109,7 +126,9 @@ def load_faces(
     reader: str | None = None,
     options: Mapping[str, Any] | None = None,
     votes: str | Path | None = None,
+    align: AlignSpec | None = None,
     cache: Path,
+    device: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> FaceStore:
     """Open a data set, decoding and storing it first if it is new or has changed.
@@ -119,8 +138,10 @@ def load_faces(
         reader: Name of the reader; None lets the source's layout decide.
         options: The reader's parameters.
         votes: FER+ votes file.
-        cache: The data set is stored in a folder of `<cache>/faces`.
-        progress: Called with (faces done, faces in all) while decoding.
+        align: How faces are found and aligned; None stores the images as they are.
+        cache: The data set is stored in a folder of `<cache>/faces`, landmarks in one of `<cache>/landmarks`.
+        device: Where faces are looked for; default CUDA where there is one.
+        progress: Called with (faces done, faces in all), first while looking for faces, then while decoding.
 
     Returns:
         The stored data set.
@@ -137,24 +158,38 @@ def load_faces(
     votes = None if votes is None else require_source(votes)
     built: Reader = READERS.build(name, **(options or {}))
     resolved = {key: p.default for key, p in READERS.describe(name).parameters.items()} | dict(options or {})
-    key = digest_text(
-        [
-            STORE_VERSION,
-            name,
-            json.dumps(resolved, sort_keys=True),
-            _fingerprint(built, source, facts),
-            facts.digest(votes) if votes else None,
-        ]
-    )
+    content = [name, json.dumps(resolved, sort_keys=True), _fingerprint(built, source, facts)]
+    aligned = [] if align is None else [align.model_dump_json()]
+    key = digest_text([STORE_VERSION, *content, facts.digest(votes) if votes else None, *aligned])
     folder = cache / "faces" / key[:32]
     store = _open(folder, source)
     if store is None:
+        decoder: Any = built if align is None else _aligned(built, align, content, cache, device, progress)
         with _making(folder) as temporary:
-            meta = write_faces(built, source, votes=votes, folder=temporary, progress=progress)
+            meta = write_faces(decoder, source, votes=votes, folder=temporary, progress=progress)
+            if align is not None:
+                meta["excluded"] = decoder.excluded
             write_json(temporary / _META, {"reader": name, **meta, "files": _sizes(temporary)})
         store = _open(folder, source)
     assert store is not None  # it has just been made
     return store
+
+
+def _aligned(
+    reader: Reader,
+    align: AlignSpec,
+    content: Sequence[str],
+    cache: Path,
+    device: str | None,
+    progress: Callable[[int, int], None] | None,
+) -> Decoder:
+    """The reader's faces, aligned. Their landmarks depend on what is read and on the detector alone."""
+    from pipelines.aligned_reader import AlignedReader  # a detector takes seconds to import
+    from pipelines.device import choose_device
+    from pipelines.landmarks import LANDMARKS_VERSION
+
+    folder = cache / "landmarks" / digest_text([LANDMARKS_VERSION, align.detector, *content])[:32]
+    return AlignedReader(reader, align, device=choose_device(device), folder=folder, progress=progress)
 
 
 def _choose_reader(source: str | Path, facts: FileFacts) -> str:

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from pipelines.aligned_reader import whole_images
 from pipelines.detection import FaceDetector
+from pipelines.face_block import FaceBlock, FaceRows, Shape
 from pipelines.face_store import FaceStore
 from pipelines.file_tree import is_archive, stream_files
 from pipelines.image_file import IMAGE_SUFFIXES, decode_image
@@ -25,42 +27,7 @@ from pipelines.listing import Listing
 from pipelines.predictor import to_face
 from pipelines.readers import READERS, choose_reader
 
-__all__ = ["FaceBlock", "ImageStream", "LabelledStream", "StoreStream", "open_stream"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaceBlock:
-    """Some faces of the committee's own size.
-
-    Attributes:
-        images: Name of the image that each face is from.
-        numbers: Number of each face within its image.
-        faces: (N, size, size) or (N, size, size, 3) uint8.
-        boxes: (N, 4) pixels of the image, NaN where the image is the face.
-        labels: (N,) class indices, -1 where unknown.
-        splits: Split of each face, empty where there is none.
-    """
-
-    images: list[str]
-    numbers: list[int]
-    faces: npt.NDArray[np.uint8]
-    boxes: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.int64]
-    splits: list[str]
-
-    @property
-    def keys(self) -> list[str]:
-        """Unique names of the faces, which also seed their views."""
-        return [i if n == 0 else f"{i}#{n}" for i, n in zip(self.images, self.numbers, strict=True)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """What the committee takes: faces of `size` pixels with `channels`, in blocks of `rows`."""
-
-    size: int
-    channels: int
-    rows: int
+__all__ = ["AlignedStream", "ImageStream", "LabelledStream", "StoreStream", "open_stream"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +77,41 @@ class LabelledStream:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlignedStream:
+    """A data set in a layout that a reader knows, whose faces are found and aligned first; one face an image.
+
+    Attributes:
+        missed: Told the name of every image without a face.
+    """
+
+    source: Path
+    reader: Any
+    listing: Listing
+    detector: FaceDetector
+    shape: Shape
+    missed: Callable[[str], None]
+    labelled = True
+
+    def __len__(self) -> int:
+        return len(self.listing)
+
+    def blocks(self) -> Iterator[FaceBlock]:
+        """Blocks in the source's order."""
+        rows, listing = FaceRows(self.shape), self.listing
+        for row, image in enumerate(whole_images(self.reader, self.source, listing)):
+            name, label, split = str(listing.ids[row]), int(listing.labels[row]), str(listing.splits[row])
+            found = self.detector.find(image)
+            if found:
+                rows.add(name, found[0], label=label, split=split)
+            else:
+                self.missed(name)
+            if rows.full:
+                yield rows.block()
+        if rows:
+            yield rows.block()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageStream:
     """Image files, each with any number of faces.
 
@@ -129,24 +131,17 @@ class ImageStream:
 
     def blocks(self) -> Iterator[FaceBlock]:
         """Blocks in the order of the files."""
-        images: list[str] = []
-        numbers: list[int] = []
-        faces: list[npt.NDArray[np.uint8]] = []
-        boxes: list[tuple[float, ...]] = []
+        rows = FaceRows(self.shape)
         for name, data in self._contents():
             found = self.detector.find(decode_image(data, name=name))
             if not found:
                 self.missed(name)
             for number, face in enumerate(found):
-                images.append(name)
-                numbers.append(number)
-                faces.append(to_face(face.pixels, self.shape.size, self.shape.channels))
-                boxes.append(face.box or (np.nan,) * 4)
-            if len(faces) >= self.shape.rows:
-                yield self._block(images, numbers, faces, boxes)
-                images, numbers, faces, boxes = [], [], [], []
-        if faces:
-            yield self._block(images, numbers, faces, boxes)
+                rows.add(name, face, number=number)
+            if rows.full:
+                yield rows.block()
+        if rows:
+            yield rows.block()
 
     def _contents(self) -> Iterator[tuple[str, bytes]]:
         for path, names in self.sources:
@@ -158,19 +153,6 @@ class ImageStream:
             except OSError as error:
                 raise InputError(f"Expected `{path}` to be an image file, but got: {error.strerror}.") from None
 
-    def _block(
-        self,
-        images: list[str],
-        numbers: list[int],
-        faces: list[npt.NDArray[np.uint8]],
-        boxes: list[tuple[float, ...]],
-    ) -> FaceBlock:
-        count = len(images)
-        return FaceBlock(
-            images=images, numbers=numbers, faces=np.stack(faces), boxes=np.array(boxes, np.float64),
-            labels=np.full(count, -1, np.int64), splits=[""] * count,
-        )  # fmt: skip
-
 
 def open_stream(
     inputs: Sequence[str],
@@ -179,18 +161,23 @@ def open_stream(
     classes: tuple[str, ...],
     shape: Shape,
     missed: Callable[[str], None],
-) -> LabelledStream | ImageStream:
+) -> LabelledStream | AlignedStream | ImageStream:
     """Decide what the inputs are.
 
     A single source in a known layout with the committee's classes is labelled data, unless faces are to be detected
-    in it. Everything else is images.
+    in it: only to align them. Everything else is images.
 
     Raises:
         InputError: An input does not exist or holds no image.
     """
     paths = [path for text in inputs for path in _expanded(text)]
-    if len(paths) == 1 and detector.mode != "mtcnn":
+    if len(paths) == 1 and detector.mode in ("auto", "none"):
         labelled = _labelled(paths[0], classes, shape)
+        if labelled is not None and detector.aligns:
+            return AlignedStream(
+                source=labelled.source, reader=labelled.reader, listing=labelled.listing, detector=detector,
+                shape=shape, missed=missed,
+            )  # fmt: skip
         if labelled is not None:
             return labelled
     sources = [(path, _names(path)) for path in paths]

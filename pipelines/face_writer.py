@@ -13,7 +13,7 @@ from backbones.errors import InputError
 from ensemble.faces import SPLITS, content_digest, digest_of_ids
 from pipelines.fingerprint import digest_text
 from pipelines.listing import Listing, UnevenFacesError, check_listing
-from pipelines.readers import Reader
+from pipelines.readers import Decoder
 from pipelines.votes import read_votes
 
 __all__ = ["write_faces"]
@@ -25,7 +25,7 @@ _Arrays = dict[str, npt.NDArray[Any]]
 
 
 def write_faces(
-    reader: Reader,
+    reader: Decoder,
     source: str | Path,
     *,
     votes: Path | None,
@@ -81,7 +81,7 @@ def _arrays(listing: Listing, votes: Path | None) -> _Arrays:
 
 
 def _write_images(
-    reader: Reader,
+    reader: Decoder,
     source: str | Path,
     listing: Listing,
     folder: Path,
@@ -99,7 +99,7 @@ def _write_images(
 
 
 def _write_blocks(
-    reader: Reader,
+    reader: Decoder,
     source: str | Path,
     listing: Listing,
     folder: Path,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["confusion_figure"]
+from ensemble.calibration import ReliabilityBin
+
+__all__ = ["SearchAxis", "confusion_figure", "reliability_figure", "search_figure"]
 
 
 def confusion_figure(counts: npt.NDArray[np.int64], classes: Sequence[str], *, title: str) -> Any:
@@ -39,3 +42,128 @@ def confusion_figure(counts: npt.NDArray[np.int64], classes: Sequence[str], *, t
     axes.set_title(title)
     figure.colorbar(image, label="share of the true class", shrink=0.8)
     return figure
+
+
+def reliability_figure(bins: Sequence[ReliabilityBin], *, title: str) -> Any:
+    """Draw confidence against accuracy, and how many faces have that confidence.
+
+    Args:
+        bins: The bins that hold faces.
+        title: Headline.
+
+    Returns:
+        A matplotlib figure: accuracy per bin with the diagonal of a calibrated classifier; below it the faces.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 5.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    left, widths = [b.low for b in bins], [b.high - b.low for b in bins]
+    upper.bar(left, [b.accuracy for b in bins], widths, align="edge", color="tab:blue", edgecolor="white", alpha=0.8)
+    upper.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")
+    upper.plot(
+        [b.confidence for b in bins],
+        [b.accuracy for b in bins],
+        "o",
+        color="crimson",
+        markersize=4,
+        label="mean of a bin",
+    )
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
+    upper.legend(loc="upper left", frameon=False, fontsize=9)
+    lower.bar(left, [b.faces for b in bins], widths, align="edge", color="0.6", edgecolor="white")
+    lower.set(xlabel="confidence", ylabel="faces")
+    return figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchAxis:
+    """One searched setting, as an axis.
+
+    Attributes:
+        name: Its label.
+        values: What each trial took.
+        log: Whether it is drawn logarithmically.
+    """
+
+    name: str
+    values: Sequence[Any]
+    log: bool = False
+
+
+def search_figure(
+    axes: Sequence[SearchAxis], *, train: Sequence[float], validation: Sequence[float], best: int | None, title: str
+) -> Any:
+    """Draw the trials of a search for hyper-parameters, after figure 3 of Raghuvanshi & Choksi (2016).
+
+    Args:
+        axes: One or two settings of n trials; with one, accuracy is the other axis.
+        train: n training accuracies, NaN for a trial that failed.
+        validation: n validation accuracies, likewise.
+        best: Index of the best trial.
+        title: Headline.
+
+    Returns:
+        A matplotlib figure with a panel for each accuracy: a dot per trial, coloured by accuracy on one scale, the
+        best one ringed, failed ones as crosses.
+    """
+    from matplotlib.figure import Figure
+
+    known = [value for value in (*train, *validation) if value == value]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    figure = Figure(figsize=(10.4, 4.8), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    for panel, name, scores in zip(panels, ("training", "validation"), (train, validation), strict=True):
+        dots = _search_panel(panel, axes, np.asarray(scores, np.float64), best, (low, high))
+        panel.set_title(f"{name} accuracy", fontsize=11)
+        panel.label_outer()
+    figure.legend(
+        *panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9, frameon=False
+    )
+    figure.colorbar(dots, ax=panels, label="accuracy", shrink=0.9, pad=0.02)
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def _search_panel(
+    panel: Any, axes: Sequence[SearchAxis], scores: npt.NDArray[np.float64], best: int | None, span: tuple[float, float]
+) -> Any:
+    """One panel of `search_figure`; returns what the colour bar is made for."""
+    x, ticks = _positions(axes[0])
+    y = _positions(axes[1])[0] if len(axes) > 1 else scores
+    failed = np.isnan(scores)
+    _label_axis(panel.xaxis, axes[0], ticks)
+    if len(axes) > 1:
+        _label_axis(panel.yaxis, axes[1], _positions(axes[1])[1])
+    else:
+        panel.set_ylabel("accuracy")
+        y = np.where(failed, span[0], scores)
+    panel.grid(visible=True, color="0.92", linewidth=0.8)
+    panel.set_axisbelow(True)
+    dots = panel.scatter(
+        x[~failed], y[~failed], c=scores[~failed], cmap="viridis", vmin=span[0], vmax=span[1], s=58,
+        edgecolors="white", linewidths=0.6,
+    )  # fmt: skip
+    if failed.any():
+        panel.scatter(x[failed], y[failed], marker="x", c="0.45", s=42, linewidths=1.4, label="failed")
+    if best is not None:
+        ring = {"facecolors": "none", "edgecolors": "crimson", "linewidths": 1.6}
+        panel.scatter(x[best], y[best], s=150, label="best on validation", **ring)
+    return dots
+
+
+def _positions(axis: SearchAxis) -> tuple[npt.NDArray[np.float64], list[str] | None]:
+    """Where an axis's values lie; texts get places of their own, with labels."""
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in axis.values):
+        return np.asarray(axis.values, np.float64), None
+    names = list(dict.fromkeys(map(str, axis.values)))
+    return np.asarray([names.index(str(value)) for value in axis.values], np.float64), names
+
+
+def _label_axis(axis: Any, of: SearchAxis, ticks: list[str] | None) -> None:
+    axis.set_label_text(of.name)
+    if ticks is not None:
+        axis.set_ticks(range(len(ticks)), ticks)
+        (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(-0.5, len(ticks) - 0.5)
+    elif of.log:
+        (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")

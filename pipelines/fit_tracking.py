@@ -15,6 +15,7 @@ from ensemble.bank import load_posteriors
 from ensemble.canonical import digest_of
 from ensemble.committee import Committee
 from ensemble.metric import confusion_matrix
+from ensemble.outside_spec import OUTSIDE, OutsideSpec
 from ensemble.perturbation import fuse_views
 from ensemble.predictions import Predictions
 from ensemble.spec import MemberSpec
@@ -78,13 +79,15 @@ class FitTracking:
         if self.enabled:
             plan, data = self.plan, self.data
             members = {m.name: m.model_dump(mode="json") for m in plan.members}
+            content = {"data": data.digest, "members": members, "tree": plan.tree(), "views": plan.views}
+            outside = {m.name: m.model_dump(mode="json") for m in plan.outside}
             params = {
-                "members": len(plan.members), "rule": plan.committee.rule, "views": plan.views, "seed": plan.seed,
-                "source": plan.data.source,
+                "members": len(members) + len(outside), "rule": plan.committee.rule, "views": plan.views,
+                "seed": plan.seed, "source": plan.data.source,
             }  # fmt: skip
             self.tracker.open(
                 name=plan.name,
-                digest=digest_of({"data": data.digest, "members": members, "tree": plan.tree(), "views": plan.views}),
+                digest=digest_of(content | ({"outside": outside} if outside else {})),
                 params=params,
                 data=(data.train, data.validation),
             )
@@ -96,10 +99,14 @@ class FitTracking:
         if kind is not None:
             self.tracker.stop("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
 
-    def member(self, spec: MemberSpec) -> None:
-        """A member is about to be fitted."""
-        tags = {"member": spec.name, "groups": ",".join(spec.groups), "family": spec.backbone.kind}
-        self.tracker.member(spec.name, params=member_params(spec), tags=tags)
+    def member(self, spec: MemberSpec | OutsideSpec) -> None:
+        """A member is about to be fitted, or taken in."""
+        if isinstance(spec, OutsideSpec):
+            params, family = {"posteriors": spec.posteriors.file, "sha256": spec.posteriors.sha256}, OUTSIDE
+        else:
+            params, family = member_params(spec), spec.backbone.kind
+        tags = {"member": spec.name, "groups": ",".join(spec.groups), "family": family}
+        self.tracker.member(spec.name, params=params, tags=tags)
 
     def epochs(self, name: str, history: list[dict[str, float]]) -> None:
         """An epoch of a member is done."""
@@ -110,9 +117,11 @@ class FitTracking:
         if self.tracker.client is None:
             return
         spec = read_spec_file(folder)
-        self.tracker.epochs(name, json.loads((folder / "history.json").read_text(encoding="utf-8")))
+        if spec.get("kind") != OUTSIDE:
+            self.tracker.epochs(name, json.loads((folder / "history.json").read_text(encoding="utf-8")))
         stored = load_posteriors(folder / "posteriors.npz").splits["validation"]
-        extra = {"parameters": spec["parameters"], "seconds": spec["seconds"], "best_epoch": spec["best_epoch"]}
+        facts = {key: spec[key] for key in ("parameters", "seconds", "best_epoch")}
+        extra = {key: value for key, value in facts.items() if value is not None}
         self._finish(name, fuse_views(stored.probs), extra, folder)
 
     def finish(

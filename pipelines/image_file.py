@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from backbones.errors import InputError
 
-__all__ = ["IMAGE_SUFFIXES", "decode_image", "header_size", "resize_face", "with_channels"]
+__all__ = ["IMAGE_SUFFIXES", "decode_image", "header_size", "resize_face", "to_face", "with_channels"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
 """File name endings taken for images, in lower case."""
@@ -68,8 +68,15 @@ def resize_face(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8
 
 
 def with_channels(image: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.uint8]:
-    """Repeat a grey image as RGB if `channels` is 3."""
+    """Repeat a grey image as RGB if `channels` is 3, reduce an RGB image to its luma if it is 1."""
+    if channels == 1 and image.ndim == 3:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     return np.repeat(image[..., None], 3, axis=2) if channels == 3 and image.ndim == 2 else image
+
+
+def to_face(image: npt.NDArray[np.uint8], size: int, channels: int) -> npt.NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) uint8 to (size, size) or (size, size, 3): the way training faces were made."""
+    return resize_face(with_channels(image, channels), size)
 
 
 def _decode_opencv(data: bytes) -> npt.NDArray[np.uint8] | None:

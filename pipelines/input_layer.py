@@ -1,7 +1,7 @@
 """The path from a face's pixels to a network's input, as one torch module.
 
 It runs on the network's device, on whole batches: channels, then normalisation at the face's own size (a 7×7 window
-means 7 of the face's pixels), then resampling to the network's size.
+means 7 of the face's pixels), then resampling to the network's size, or to a larger one of which it sees a window.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class InputLayer(nn.Module):
         super().__init__()
         self.channels = spec.channels
         self.size = spec.size or face_size
+        self.resampled = spec.crop or self.size
         self.interpolation = spec.interpolation
         self.normalizer = NORMALIZERS.build(spec.normalize.kind, convention, **spec.normalize.parameters)
 
@@ -58,16 +59,29 @@ class InputLayer(nn.Module):
         self.normalizer.load_state(state)
 
     def forward(self, faces: Tensor) -> Tensor:
-        """(B, H, W) or (B, H, W, 3) uint8 to (B, channels, size, size) float32."""
-        x = self.normalizer(self._to_channels(faces))
-        if x.shape[-1] == self.size and x.shape[-2] == self.size:
+        """(B, H, W) or (B, H, W, 3) uint8 to (B, channels, size, size) float32; of a larger face the central window."""
+        start = (self.resampled - self.size) // 2
+        return self._whole(faces)[..., start : start + self.size, start : start + self.size]
+
+    def random_window(self, faces: Tensor) -> Tensor:
+        """The same as `forward`, but a window drawn for every face: torch's generator of the device decides which."""
+        x = self._whole(faces)
+        places = self.resampled - self.size + 1
+        if places == 1:
+            return x
+        top, left = torch.randint(places, (2, len(x)), device=x.device)
+        windows = x.unfold(2, self.size, 1).unfold(3, self.size, 1)  # (B, C, places, places, size, size), a view
+        return windows[torch.arange(len(x), device=x.device), :, top, left]
+
+    def _whole(self, faces: Tensor) -> Tensor:
+        """Normalised faces (B, channels, side, side), before any window is cut."""
+        x, side = self.normalizer(self._to_channels(faces)), self.resampled
+        if x.shape[-1] == side and x.shape[-2] == side:
             return x
         if self.interpolation == "nearest":
-            return F.interpolate(x, size=(self.size, self.size), mode="nearest-exact")
-        shrinks = x.shape[-1] > self.size
-        return F.interpolate(
-            x, size=(self.size, self.size), mode=self.interpolation, align_corners=False, antialias=shrinks
-        )
+            return F.interpolate(x, size=(side, side), mode="nearest-exact")
+        shrinks = x.shape[-1] > side
+        return F.interpolate(x, size=(side, side), mode=self.interpolation, align_corners=False, antialias=shrinks)
 
     def _to_channels(self, faces: Tensor) -> Tensor:
         """(B, H, W) or (B, H, W, 3) uint8 to (B, channels, H, W) float."""

@@ -18,6 +18,9 @@ __all__ = ["HEADER", "markdown", "member_row", "rows_of", "rule_estimates", "sco
 HEADER = ("name", "accuracy", "nested", "95 %", "nll", "parameters", "epochs", "seconds")
 """Accuracy is the fitted one on the validation split; nested is cross-fitted, for what was fitted on it."""
 
+_NOT_FLAT = ("auto", "temperature")
+"""No rows of their own: `auto` is one of the others, and `temperature` fuses nothing."""
+
 Probs = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
@@ -47,12 +50,16 @@ def member_row(spec: Mapping[str, Any], probs: Probs, labels: Labels) -> dict[st
 
 
 def rule_estimates(
-    node: CommitteeNode, posteriors: Mapping[str, Probs], labels: Labels, *, seed: int
+    node: CommitteeNode, posteriors: Mapping[str, Probs], labels: Labels, *, seed: int, every_rule: bool = True
 ) -> dict[str, Estimate]:
     """Fitted and nested accuracy of the declared tree (`committee`), and of every rule over all members, flat."""
+    if not every_rule:
+        return {"committee": estimate(node, posteriors, labels, seed=seed)}
     flat: dict[str, tuple[str, ...]] = dict.fromkeys(node.members, ())
     table = {"committee": estimate(node, posteriors, labels, seed=seed)}
     for rule in RULES.names():
+        if rule in _NOT_FLAT:
+            continue
         table[rule] = estimate(resolve_committee({"rule": rule}, flat), posteriors, labels, seed=seed)
     return table
 
@@ -62,11 +69,11 @@ def rows_of(members: Sequence[Mapping[str, Any]], estimates: Mapping[str, Estima
     rows: list[tuple[str, ...]] = [
         (
             m["name"], f"{m['accuracy']:.4f}", "", f"{m['accuracy_low']:.3f}-{m['accuracy_high']:.3f}",
-            f"{m['nll']:.4f}", f"{m['parameters']:,}", str(m["epochs"]), f"{m['seconds']:.0f}",
+            f"{m['nll']:.4f}", *_effort(m),
         )
         for m in sorted(members, key=lambda m: -m["accuracy"])
     ]  # fmt: skip
-    parameters, seconds = sum(m["parameters"] for m in members), sum(m["seconds"] for m in members)
+    parameters, seconds = (sum(m[key] or 0 for m in members) for key in ("parameters", "seconds"))
     for name, e in sorted(estimates.items(), key=lambda item: item[0] == "committee"):
         label = "COMMITTEE" if name == "committee" else f"rule: {name}"
         low, high = e.nested_interval
@@ -74,6 +81,12 @@ def rows_of(members: Sequence[Mapping[str, Any]], estimates: Mapping[str, Estima
         accuracies = (f"{e.fitted_accuracy:.4f}", f"{e.nested_accuracy:.4f}", f"{low:.3f}-{high:.3f}", f"{e.nll:.4f}")
         rows.append((label, *accuracies, *total))
     return rows
+
+
+def _effort(member: Mapping[str, Any]) -> tuple[str, ...]:
+    """Parameters, epochs and seconds, empty where they are not known, as of an outside member."""
+    cells = (("parameters", ",.0f"), ("epochs", "d"), ("seconds", ".0f"))
+    return tuple("" if member[key] is None else format(member[key], form) for key, form in cells)
 
 
 def markdown(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:

@@ -5,7 +5,7 @@ Every check that needs no pixel happens here, so that a wrong data set is refuse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,14 @@ class Listing:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> Listing:
+        """The faces of the rows that are true, in the same order."""
+        entries = tuple(entry for entry, keep in zip(self.entries, rows, strict=False) if keep)
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(
+            self, ids=self.ids[rows], labels=self.labels[rows], splits=self.splits[rows], groups=groups, entries=entries
+        )
 
 
 class UnevenFacesError(Exception):

@@ -1,4 +1,4 @@
-"""One process at a time per committee folder."""
+"""One process at a time per folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ __all__ = ["locked"]
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the folder's lock; the system releases it however the process ends.
+
+    Args:
+        folder: Made if it is not there.
+        wait: Whether to wait for another process that holds it, rather than refuse.
 
     Raises:
         InputError: Another process holds it, or the folder cannot be written to.
@@ -26,7 +30,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"Expected `{folder}` to be a folder to write to, but got: {error}.") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         owner = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)

@@ -25,6 +25,7 @@ from backbones.weights import LoadReport
 from ensemble.spec import MemberSpec
 from pipelines.checkpoint import load_tensors
 from pipelines.forward import forward_all, softmax
+from pipelines.image_file import to_face
 from pipelines.input_layer import InputLayer
 
 __all__ = ["SPEC", "WEIGHTS", "Member", "read_spec_file"]
@@ -97,6 +98,7 @@ class Member:
                     pretrained=pretrained,
                 )
                 _freeze(network, spec)
+                _check_head(network, spec)
             except InputError as error:
                 raise InputError(f"member `{spec.name}`: {error}") from None
         layer = InputLayer(spec.input, face_size=face_size, convention=network.backbone.normalization)
@@ -133,6 +135,10 @@ class Member:
         """Number of parameters, frozen ones included."""
         return sum(p.numel() for p in self.network.parameters())
 
+    @property
+    def _face_shape(self) -> tuple[int, ...]:
+        return (self.face_size, self.face_size) + ((3,) if self.face_channels == 3 else ())
+
     def describe(self) -> dict[str, Any]:
         """What `spec.json` holds of the member itself."""
         return {
@@ -147,7 +153,12 @@ class Member:
     def probabilities(
         self, faces: npt.NDArray[np.uint8], *, advance: Callable[[int], None] | None = None
     ) -> npt.NDArray[np.float64]:
-        """(N, H, W) or (N, H, W, 3) uint8 faces to class probabilities (N, K)."""
+        """(N, H, W) or (N, H, W, 3) uint8 faces to class probabilities (N, K).
+
+        Faces of another kind than those it was trained on are made like them: a borrowed member sees such.
+        """
+        if faces.shape[1:] != self._face_shape:
+            faces = np.stack([to_face(face, self.face_size, self.face_channels) for face in faces])
         logits = forward_all(self.network, faces, device=self.device, prepare=self.input_layer, advance=advance)
         return softmax(logits)
 
@@ -157,6 +168,24 @@ def _freeze(network: Network, spec: MemberSpec) -> None:
         freeze_all(network.backbone)
     elif spec.freeze is not None:
         freeze_until(network.backbone, spec.freeze.until)
+
+
+def _check_head(network: Network, spec: MemberSpec) -> None:
+    """A head that is fitted at once sees fixed features of unchanged faces."""
+    if network.head.estimator is None:
+        return
+    if any(p.requires_grad for p in network.backbone.parameters()):
+        raise InputError(
+            f"Expected a frozen backbone under the head `{spec.head.kind}`, which is fitted on features and cannot "
+            f"train it. Add `freeze: {{until: backbone}}`, or take the backbone `pixels`."
+        )
+    if spec.augment not in ("none", "flip"):
+        raise InputError(
+            f"Expected `augment` to be `none` or `flip` for the head `{spec.head.kind}`, which is fitted on features "
+            f"computed once, but got {spec.augment!r}."
+        )
+    if spec.targets == "votes":
+        raise InputError(f"Expected `targets: labels` for the head `{spec.head.kind}`, but got `votes`.")
 
 
 def read_spec_file(folder: Path) -> dict[str, Any]:

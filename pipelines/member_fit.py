@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,14 @@ from backbones.registry import LOSSES
 from backbones.weights import LoadReport
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
+from ensemble.outside_spec import OUTSIDE
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
 from pipelines.augmentation import Augmentation
 from pipelines.batches import Batches, FaceBatches, FeatureBatches
 from pipelines.checkpoint import Progress, save_tensors
 from pipelines.device import describe_device, resolve_precision
+from pipelines.estimators import ESTIMATORS
 from pipelines.feature_cache import cached_features
 from pipelines.fingerprint import digest_file
 from pipelines.forward import forward_all, softmax
@@ -56,10 +59,12 @@ def member_fingerprint(spec: MemberSpec, data: FitData) -> str:
 
 
 def is_finished(folder: Path, fingerprint: str) -> bool:
-    """Whether the folder holds the finished member of that fingerprint."""
-    if not (folder / SPEC).is_file() or not (folder / WEIGHTS).is_file():
+    """Whether the folder holds the finished member of that fingerprint; an outside member has no weights."""
+    if not (folder / SPEC).is_file():
         return False
-    return bool(read_spec_file(folder).get("fingerprint") == fingerprint)
+    content = read_spec_file(folder)
+    whole = content.get("kind") == OUTSIDE or (folder / WEIGHTS).is_file()
+    return bool(whole and content.get("fingerprint") == fingerprint)
 
 
 def fit_member(
@@ -84,8 +89,12 @@ def fit_member(
     Raises:
         InputError: The loss is no longer a number.
     """
-    fingerprint = member_fingerprint(member.spec, data)
+    fingerprint, started = member_fingerprint(member.spec, data), time.monotonic()
     member.input_layer.fit(data.train.images)
+    if member.network.head.estimator is not None:
+        progress = _fit_at_once(member, data, fingerprint, cache, advance)
+        _write(member, progress, folder)
+        return progress
     if member.spec.frozen_backbone:
         model, prepare, batches, validate = _from_features(member, data, cache, advance)
     else:
@@ -96,7 +105,9 @@ def fit_member(
         model=model, prepare=prepare, loss=loss, batches=batches, validate=validate, spec=member.spec,
         fingerprint=fingerprint, device=member.device, checkpoint=folder / CHECKPOINT, watcher=watcher,
     )  # fmt: skip
+    prepared = time.monotonic() - started
     progress = trainer.run()
+    progress.seconds += prepared
     _write(member, progress, folder)
     return progress
 
@@ -136,7 +147,7 @@ def _from_faces(member: Member, data: FitData) -> tuple[nn.Module, Any, Batches,
         logits = forward_all(model, images, device=member.device, prepare=member.input_layer)
         return _scored(softmax(logits), data.validation.labels)
 
-    return member.network, member.input_layer, batches, validate
+    return member.network, member.input_layer.random_window, batches, validate
 
 
 def _from_features(member: Member, data: FitData, cache: Path, advance: Any) -> tuple[nn.Module, Any, Batches, Any]:
@@ -152,6 +163,26 @@ def _from_features(member: Member, data: FitData, cache: Path, advance: Any) -> 
         return _scored(softmax(forward_all(model, validation, device=member.device)), data.validation.labels)
 
     return member.network.head, nn.Identity(), batches, validate
+
+
+def _fit_at_once(member: Member, data: FitData, fingerprint: str, cache: Path, advance: Any) -> Progress:
+    """Let an estimator fit the head on cached features; the history has one entry."""
+    started, head, mirrored = time.monotonic(), member.network.head, member.spec.augment == "flip"
+    train = cached_features(member, data.train, mirrored=mirrored, cache=cache, advance=advance)  # (V, N, F)
+    validation = cached_features(member, data.validation, mirrored=False, cache=cache, advance=advance)[0]
+    labels = np.tile(data.train.labels, len(train))
+    rows = train.reshape(-1, train.shape[-1])
+    ESTIMATORS.build(str(head.estimator)).fit(head, rows, labels, seed=member.spec.seed)
+    train_nll, _ = _scored(softmax(forward_all(head, rows, device=member.device)), labels)
+    validation_nll, score = _scored(
+        softmax(forward_all(head, validation, device=member.device)), data.validation.labels
+    )
+    seconds = time.monotonic() - started
+    entry = {
+        "epoch": 1, "train_loss": train_nll, "validation_nll": validation_nll, "validation_accuracy": score, "lr": 0.0,
+        "seconds": round(seconds, 3),
+    }  # fmt: skip
+    return Progress(fingerprint, epoch=1, best_epoch=1, best_value=score, seconds=seconds, history=[entry])
 
 
 def _write(member: Member, progress: Progress, folder: Path) -> None:

@@ -67,6 +67,10 @@ class MemberJob:
         """The faces it is trained and validated on."""
         return FitData(train=self.store.split("train"), validation=self.store.split("validation"))
 
+    def fingerprint(self, data: FitData) -> str:
+        """The member's resume key."""
+        return member_fingerprint(self.spec, data)
+
     def build(self) -> Member:
         """Build the untrained member: the check that it can be built at all.
 
@@ -84,10 +88,10 @@ class MemberJob:
 
     def is_done(self) -> bool:
         """Whether the folder holds the finished member and its posteriors."""
-        return is_finished(self.folder, member_fingerprint(self.spec, self.data())) and self._has_posteriors()
+        return is_finished(self.folder, self.fingerprint(self.data())) and self._has_posteriors()
 
     def run(self, listen: Listener) -> None:
-        """Train or resume the member, then store its posteriors.
+        """Train or resume the member (or whatever else makes it), then store its posteriors.
 
         Raises:
             InputError: The loss is no longer a number.
@@ -98,11 +102,8 @@ class MemberJob:
         def work(what: str) -> Callable[[int, int], None]:
             return lambda done, total: listen(name, "work", (what, done, total))
 
-        if not is_finished(self.folder, member_fingerprint(self.spec, data)):
-            watcher = _Told(name, self.spec.epochs, listen)
-            fit_member(
-                self.build(), data, folder=self.folder, cache=self.cache, watcher=watcher, advance=work("features")
-            )
+        if not is_finished(self.folder, self.fingerprint(data)):
+            self._make(data, listen, work("features"))
         if not self._has_posteriors():
             faces, member = data.validation, Member.load(self.folder, device=device)
             probs = view_probabilities(
@@ -116,6 +117,11 @@ class MemberJob:
                 probs={"validation": probs},
                 labels={"validation": faces.labels},
             )
+
+    def _make(self, data: FitData, listen: Listener, advance: Callable[[int, int], None]) -> None:
+        """Write the member's folder, all but its posteriors."""
+        watcher = _Told(self.spec.name, self.spec.epochs, listen)
+        fit_member(self.build(), data, folder=self.folder, cache=self.cache, watcher=watcher, advance=advance)
 
     def _has_posteriors(self) -> bool:
         try:

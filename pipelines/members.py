@@ -10,10 +10,12 @@ from typing import Any
 from backbones.errors import InputError
 from backbones.registry import BACKBONES, HEADS, LOSSES, Registry
 from backbones.signature import REQUIRED
+from ensemble.faces import Faces
 from ensemble.rules import RULES
-from ensemble.spec import DataSpec
+from ensemble.spec import DataSpec, MemberSpec
 from pipelines.augmentation import PRESETS
 from pipelines.console import Console
+from pipelines.detectors import DETECTORS
 from pipelines.normalizers import NORMALIZERS
 from pipelines.readers import READERS
 from pipelines.workspace import Workspace
@@ -27,7 +29,12 @@ _REGISTRIES: tuple[tuple[str, Registry[Any]], ...] = (
     ("normalisers (members[].input.normalize)", NORMALIZERS),
     ("fusion rules (committee.rule)", RULES),
     ("readers (data.reader)", READERS),
+    ("detectors (predict --detect)", DETECTORS),
 )
+
+
+_LEAST_FACES = 14
+_BY_HEART = 0.98
 
 
 def listing() -> str:
@@ -49,45 +56,78 @@ def listing() -> str:
     return "\n".join(parts)
 
 
-def check(files: Sequence[Path], *, weights: Sequence[Path] = ()) -> None:
+def check(files: Sequence[Path], *, weights: Sequence[Path] = (), overfit: int = 0, data: str | None = None) -> None:
     """Build every member of the files and print parameters, output shape and initial loss.
 
     Args:
         files: One or several members.yaml.
-        weights: Folders searched first for weights files.
+        weights: Folders searched first for weights files; members whose optional weights are absent get random ones.
+        overfit: Let every member learn this many training faces by heart; 0 leaves it out.
+        data: Where those faces come from; default the synthetic ones.
 
     Raises:
-        InputError: A file is wrong, or a member cannot be built.
+        InputError: A file is wrong, a member cannot be built, or one cannot learn the faces by heart.
     """
+    from pipelines.outside_plan import outside_row
     from pipelines.plan import make_plan
 
-    console, size = Console(), 48
-    plans = [make_plan(file, data="synthetic", weights_folders=weights) for file in files]
-    rows, notes = [], []
+    console = Console()
+    plans = [make_plan(file, data=data or "synthetic", weights_folders=weights, keep_absent=True) for file in files]
     for file, plan in zip(files, plans, strict=True):
-        notes += [f"{file}: {note}" for note in plan.notes]
-        rows += [(file.name, spec.name, *_built(spec, plan, size)) for spec in plan.members]
-    for note in notes:
-        console.note(note)
-    header = ("file", "member", "backbone", "parameters", "trained", "output", "initial loss")
-    console.table(f"{len(rows)} members; a loss near ln 7 = {math.log(7):.3f} is right at the start", header, rows)
+        for note in plan.notes:
+            console.note(f"{file}: {note}")
+    faces = _some_faces(plans[0].data, overfit, console)
+    rows, failed = [], []
+    work = [(file, plan, spec) for file, plan in zip(files, plans, strict=True) for spec in plan.members]
+    with console.bar("checking members", len(work)) as bar:
+        for file, plan, spec in work:
+            cells = _built(spec, plan.weights.get(spec.name), faces, by_heart=bool(overfit))
+            rows.append((file.name, spec.name, *cells))
+            failed += [f"`{spec.name}` of {file}: {cells[-1]}"] if overfit and float(cells[-1]) < _BY_HEART else []
+            bar.advance(1)
+    for file, plan in zip(files, plans, strict=True):
+        rows += [(file.name, *outside_row(spec, plan.places[spec.name], bool(overfit))) for spec in plan.outside]
+    header = ["file", "member", "backbone", "parameters", "trained", "output", "initial loss"]
+    header += [f"{len(faces)} faces"] if overfit else []
+    classes = len(faces.classes)
+    title = f"{len(rows)} members; a loss near ln {classes} = {math.log(classes):.3f} is right at the start"
+    console.table(title, header, rows)
+    if failed:
+        raise InputError(
+            f"Expected every member to learn {len(faces)} faces by heart, at least {_BY_HEART:.0%} of them, but got\n  "
+            + "\n  ".join(failed)
+            + "\nSomething stands in its way: its input, its weights, or how it is put together."
+        )
 
 
-def _built(spec: Any, plan: Any, size: int) -> tuple[str, ...]:
-    import torch
+def _some_faces(spec: DataSpec, count: int, console: Console) -> Faces:
+    """A few training faces, spread over the classes."""
+    from pipelines.committee_fit import open_data
+    from pipelines.overfit import few_faces
 
-    from ensemble.expression import EXPRESSIONS
+    if spec.source == "synthetic":
+        spec = spec.model_copy(update={"count": max(210, 5 * count)})
+    return few_faces(open_data(spec, Workspace(), console).split("train"), count or _LEAST_FACES)
+
+
+def _built(spec: MemberSpec, weights: Path | None, faces: Faces, *, by_heart: bool) -> tuple[str, ...]:
+    import numpy as np
+
+    from ensemble.metric import nll
     from pipelines.device import choose_device
     from pipelines.member import Member
+    from pipelines.overfit import overfit
 
-    device = choose_device("cpu")
-    member = Member.build(spec, classes=EXPRESSIONS, face_size=size, device=device, weights=plan.weights.get(spec.name))
-    faces = torch.randint(0, 256, (14, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    member.input_layer.fit(faces.numpy())
-    probs = member.probabilities(faces.numpy())
-    loss = float(-torch.log(torch.from_numpy(probs)).mean())
+    member = Member.build(
+        spec, classes=faces.classes, face_size=faces.size, face_channels=faces.channels, device=choose_device("cpu"),
+        weights=weights,
+    )  # fmt: skip
+    member.input_layer.fit(faces.images)
+    probs = member.probabilities(np.asarray(faces.images))
     trained = sum(p.numel() for p in member.network.parameters() if p.requires_grad)
-    return spec.backbone.kind, f"{member.parameters:,}", f"{trained:,}", str(tuple(probs.shape[1:])), f"{loss:.3f}"
+    loss = f"{nll(probs, faces.labels):.3f}"
+    cells = (spec.backbone.kind, f"{member.parameters:,}", f"{trained:,}", str(tuple(probs.shape[1:])), loss)
+    return (*cells, f"{overfit(member, faces, target=_BY_HEART):.3f}") if by_heart else cells
 
 
 def describe_data(source: str) -> None:

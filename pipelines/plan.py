@@ -15,17 +15,21 @@ from backbones.errors import InputError, Problem, nearest
 from backbones.registry import BACKBONES, HEADS, LOSSES, Registry
 from ensemble.binding import check_component
 from ensemble.committee_spec import CommitteeNode, check_committee, resolve_committee
+from ensemble.expression import EXPRESSIONS
 from ensemble.spec import ComponentSpec, DataSpec, MemberSpec
 from ensemble.spec_check import check_spec, merged
+from ensemble.tune_spec import TuneSpec
 from pipelines.augmentation import check_augment
 from pipelines.normalizers import NORMALIZERS
+from pipelines.outside_plan import AnyOutsideSpec, is_outside, outside_members
 from pipelines.readers import READERS
+from pipelines.search_place import check_tune
 from pipelines.weights_path import usual_folders, with_weights
 from pipelines.yaml_file import read_yaml
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "check_member", "make_plan"]
 
-_KEYS = ("name", "data", "defaults", "members", "committee", "views", "seed")
+_KEYS = ("name", "data", "defaults", "members", "committee", "views", "seed", "tune")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 
 
@@ -42,6 +46,9 @@ class Plan:
         views: Perturbation views whose fused vote the committee is fitted on.
         seed: Of the folds and the perturbations.
         notes: What the user should know, e.g. members left out.
+        tune: The search for a member's hyper-parameters, if the file has one.
+        outside: Members that are not trained, paths and digests filled in.
+        places: Posterior file, or folder in the committee that lends it, of each of these.
     """
 
     name: str
@@ -52,26 +59,41 @@ class Plan:
     views: int
     seed: int
     notes: tuple[str, ...]
+    tune: TuneSpec | None = None
+    outside: tuple[AnyOutsideSpec, ...]
+    places: Mapping[str, Path]
 
     def tree(self) -> dict[str, Any]:
         """The committee as YAML would say it, with every member named."""
-        return _tree(self.committee)
+        return self.committee.tree()
 
 
-def make_plan(path: Path, *, data: str | None = None, weights_folders: Sequence[Path] = ()) -> Plan:
+def make_plan(
+    path: Path,
+    *,
+    data: str | None = None,
+    weights_folders: Sequence[Path] = (),
+    keep_absent: bool = False,
+    tune: Mapping[str, Any] | None = None,
+) -> Plan:
     """Read and check a `members.yaml`.
 
     Args:
         path: The file.
         data: Overrides its data source.
         weights_folders: Searched first for weights files.
+        keep_absent: Keep members whose optional weights are absent, with random ones; `fit` leaves them out.
+        tune: Overrides fields of its `tune:`; given, even empty, the file must have one.
 
     Raises:
         InputError: All problems of the file, one a line.
     """
     content = read_yaml(path)
+    drawn = {_mapping(content.get("data", "synthetic")).get("source"), data} <= {"synthetic", None}
     if data is not None:
         content["data"] = {**_mapping(content.get("data")), "source": data}
+    if isinstance(content.get("tune"), Mapping):
+        content["tune"] = {**content["tune"], **(tune or {})}
     problems: list[Problem] = [
         Problem.at(str(key), f"Expected no field of that name. {nearest(str(key), _KEYS)}")
         for key in content
@@ -81,24 +103,29 @@ def make_plan(path: Path, *, data: str | None = None, weights_folders: Sequence[
     source = _data(content, problems)
     members = _members(content, problems)
     folders = [*weights_folders, path.parent, *usual_folders(source, path.parent)]
-    kept, weights, notes = with_weights(members, folders, problems)
+    kept, weights, notes = with_weights(members, folders, problems, keep_absent=keep_absent)
     groups = _groups(content)
+    outside, places = outside_members(
+        content.get("members"), _mapping(content.get("defaults")), folder=path.parent,
+        classes=EXPRESSIONS if drawn else None, problems=problems,
+    )  # fmt: skip
+    strangers = {m.name for m in outside}
+    known = {**dict.fromkeys(name for name in groups if name not in strangers), **{m.name: m for m in members}}
+    search, found = check_tune(content.get("tune"), known, check_member, required=tune is not None)
+    problems += found
     tree = content.get("committee") or {"rule": "log_likelihood"}
     if groups:
         problems += check_committee(tree, groups)
     if problems:
         _refuse(path, problems)
-    dropped = set(groups) - {m.name for m in kept}
-    node = resolve_committee(_pruned(tree, groups, dropped), {m.name: m.groups for m in kept})
+    left = {m.name: m.groups for m in (*kept, *outside)}
+    tree = _pruned(tree, groups, set(groups) - set(left))
+    node = resolve_committee(tree, {name: left[name] for name in groups if name in left})
     return Plan(
         name=str(content.get("name") or path.stem), data=_required(source), members=tuple(kept), weights=weights,
         committee=node, views=int(content.get("views", 1)), seed=int(content.get("seed", 0)), notes=tuple(notes),
+        tune=search, outside=tuple(outside), places=places,
     )  # fmt: skip
-
-
-def _tree(node: CommitteeNode) -> dict[str, Any]:
-    over = [child if isinstance(child, str) else _tree(child) for child in node.over]
-    return {"name": node.name, "rule": node.rule, **node.parameters, "over": over}
 
 
 def _refuse(path: Path, problems: list[Problem]) -> None:
@@ -157,8 +184,10 @@ def _members(content: Mapping[str, Any], problems: list[Problem]) -> list[Member
         if not isinstance(entry, Mapping):
             problems.append(Problem.at(where, f"Expected a mapping, but got {entry!r}."))
             continue
-        spec, found = check_spec(MemberSpec, _expanded(merged(defaults, entry)), where)
-        problems += found or _check_components(spec, where)
+        if is_outside(entry):
+            continue
+        spec, found = check_member(merged(defaults, entry), where)
+        problems += found
         if spec is None:
             problems += _check_raw_components(entry, where)
         elif spec.name in {m.name for m in members}:
@@ -166,6 +195,16 @@ def _members(content: Mapping[str, Any], problems: list[Problem]) -> list[Member
         else:
             members.append(spec)
     return members
+
+
+def check_member(entry: dict[str, Any], where: str) -> tuple[MemberSpec | None, list[Problem]]:
+    """Build a member's spec from its YAML content, defaults merged in, and check it and its components.
+
+    Returns:
+        The spec, None if a field is wrong, and all problems.
+    """
+    spec, found = check_spec(MemberSpec, _expanded(entry), where)
+    return spec, found or _check_components(spec, where)
 
 
 def _defaults(defaults: Any, problems: list[Problem]) -> dict[str, Any]:

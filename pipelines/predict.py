@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,13 +17,16 @@ from ensemble.spec import DataSpec
 from pipelines.committee_fit import open_data
 from pipelines.console import Console
 from pipelines.detection import Detect, FaceDetector
-from pipelines.face_stream import FaceBlock, ImageStream, LabelledStream, Shape, StoreStream, open_stream
+from pipelines.face_block import FaceBlock, Shape
+from pipelines.face_stream import AlignedStream, ImageStream, LabelledStream, StoreStream, open_stream
 from pipelines.prediction_file import PredictionWriter, check_output, prediction_frame
 from pipelines.predictor import Predictor
 from pipelines.workspace import Workspace
 from pipelines.yaml_file import read_yaml
 
 __all__ = ["Summary", "predict_files"]
+
+_NAMED = 10
 
 
 @dataclass
@@ -81,6 +84,7 @@ def predict_files(
     seed: int = 0,
     device: str | None = None,
     quiet: bool = False,
+    posteriors: Mapping[str, str | Path] | None = None,
 ) -> Summary:
     """Predict every face of the inputs.
 
@@ -91,19 +95,24 @@ def predict_files(
         committee: Folder or name; default the newest finished one.
         tta: Views that each member votes over.
         vote: How one member's votes are fused.
-        detect: Where faces are searched for: `auto` in images larger than a face, `mtcnn` in all, `none` in none.
+        detect: Where faces are searched for: `auto` in images larger than a face, or in all if the committee was fitted
+            on aligned faces; `mtcnn` and `haar` in all, with that detector; `none` in none.
         batch_size: Faces in memory at a time; never changes an answer.
         seed: Seed of the views.
         device: Torch device.
         quiet: Print only the results.
+        posteriors: For members without a network, files of their probabilities of these faces, under the names that the
+            prediction file gives them.
 
     Raises:
         InputError: An input is wrong; no file is written.
     """
     _check(tta, batch_size, Path(out))
     console, workspace = Console(quiet=quiet), Workspace()
-    predictor = Predictor.load(committee, device=device)
-    console.note(f"committee {predictor.folder.name}: {len(predictor.members)} members, {tta} view(s) of each face")
+    predictor = Predictor.load(committee, device=device, posteriors=posteriors)
+    predictor.check_complete()
+    count = len(predictor.members) + len(predictor.outside)
+    console.note(f"committee {predictor.folder.name}: {count} members, {tta} view(s) of each face")
     summary, plan = Summary(), PerturbationPlan(seed=seed)
     stream = _stream(inputs, predictor, detect, batch_size, summary, console, workspace)
     with PredictionWriter(Path(out)) as writer, console.bar("predicting", len(stream)) as bar:
@@ -124,14 +133,20 @@ def predict_files(
             )
             summary.add(block, predictions)
             bar.advance(len(set(block.images)))
-    for name in summary.missed[:10]:
-        console.note(f"no face found in {name}")
+    _tell_missed(summary, console)
     if not summary.faces:
         raise InputError(
             f"Expected at least one face, but found none in {len(stream)} image(s). "
             f"If they are ready-cropped faces, say `--detect none`."
         )
     return summary
+
+
+def _tell_missed(summary: Summary, console: Console) -> None:
+    for name in summary.missed[:_NAMED]:
+        console.note(f"no face found in {name}")
+    if len(summary.missed) > _NAMED:
+        console.note(f"no face found in {len(summary.missed) - _NAMED:,} other images")
 
 
 def _check(tta: int, batch_size: int, out: Path) -> None:
@@ -150,11 +165,11 @@ def _stream(
     summary: Summary,
     console: Console,
     workspace: Workspace,
-) -> StoreStream | LabelledStream | ImageStream:
+) -> StoreStream | LabelledStream | AlignedStream | ImageStream:
     shape = Shape(size=predictor.face_size, channels=predictor.face_channels, rows=batch_size)
+    data = DataSpec.model_validate(read_yaml(predictor.folder / "committee.yaml")["data"])
+    device = predictor.device
     if not inputs:
-        data = DataSpec.model_validate(read_yaml(predictor.folder / "committee.yaml")["data"])
-        return StoreStream(store=open_data(data, workspace, console), shape=shape)
-    device = next(iter(predictor.members.values())).device
-    detector = FaceDetector(detect, device=device)
+        return StoreStream(store=open_data(data, workspace, console, device=str(device)), shape=shape)
+    detector = FaceDetector(detect, device=device, align=data.align)
     return open_stream(inputs, detector=detector, classes=predictor.classes, shape=shape, missed=summary.missed.append)

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from backbones.errors import InputError
 from ensemble.committee import Committee
+from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import FusionMode, PerturbationPlan, fuse_views
 from ensemble.predictions import Predictions
 from pipelines.bundle import read_committee
+from pipelines.committee_folder import find_committee
 from pipelines.device import choose_device
-from pipelines.image_file import decode_image, resize_face, with_channels
-from pipelines.member import Member
+from pipelines.image_file import decode_image, to_face
+from pipelines.member import Member, read_spec_file
+from pipelines.outside_answers import OutsideAnswers, outside_answers
 from pipelines.views import perturbed
-from pipelines.workspace import Workspace
 
 __all__ = ["Predictor", "to_face"]
 
 _BLOCK = 64
-_RUN = re.compile(r"(runs:/)?[0-9a-f]{32}(/.*)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,44 +37,76 @@ class Predictor:
         folder: The committee's folder.
         committee: The fitted rules.
         members: Networks by name.
+        outside: What is known of the members without a network, by name.
+        face_size: Side in pixels of the faces that the committee was fitted on.
+        face_channels: 1 if they were grey, 3 if RGB.
+        device: Where the networks lie.
     """
 
     folder: Path
     committee: Committee
     members: Mapping[str, Member]
+    outside: Mapping[str, OutsideAnswers]
+    face_size: int
+    face_channels: int
+    device: torch.device
 
     @classmethod
-    def load(cls, committee: str | Path | None = None, *, device: str | None = None) -> Predictor:
+    def load(
+        cls,
+        committee: str | Path | None = None,
+        *,
+        device: str | None = None,
+        posteriors: Mapping[str, str | Path] | None = None,
+    ) -> Predictor:
         """Load a finished committee: its folder, its name, its MLflow run, or by default the newest.
 
+        Args:
+            committee: The committee.
+            device: Torch device; default CUDA where there is one.
+            posteriors: For members without a network, files of their probabilities of the faces to predict.
+
         Raises:
-            InputError: There is none, or it is damaged.
+            InputError: There is none, it is damaged, or a file is wrong.
         """
-        folder = _folder(committee)
+        folder = find_committee(committee)
         rules, target = read_committee(folder), choose_device(device)
-        members = {name: Member.load(folder / "members" / name, device=target) for name in rules.members}
+        specs = {name: read_spec_file(folder / "members" / name) for name in rules.members}
+        absent = [name for name, spec in specs.items() if spec.get("kind") == OUTSIDE]
+        outside = outside_answers(absent, posteriors or {}, classes=rules.classes)
+        members = {name: Member.load(folder / "members" / name, device=target) for name in specs if name not in outside}
+        first = next(iter(specs.values()))  # a borrowed member has a face size of its own
         for name, member in members.items():
             if member.classes != rules.classes:
                 raise InputError(
                     f"Expected member `{name}` of `{folder}` to know the classes {list(rules.classes)}, "
                     f"but got {list(member.classes)}. Fit the committee again."
                 )
-        return cls(folder=folder, committee=rules, members=members)
+        return cls(
+            folder=folder, committee=rules, members=members, outside=outside, device=target,
+            face_size=first.get("shown_size", first["face_size"]),
+            face_channels=first.get("shown_channels", first["face_channels"]),
+        )  # fmt: skip
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in column order."""
         return self.committee.classes
 
-    @property
-    def face_size(self) -> int:
-        """Side in pixels of the faces that the members were trained on."""
-        return next(iter(self.members.values())).face_size
+    def check_complete(self) -> None:
+        """Refuse to predict with members that have neither a network nor answers.
 
-    @property
-    def face_channels(self) -> int:
-        """1 if they were grey, 3 if RGB."""
-        return next(iter(self.members.values())).face_channels
+        Raises:
+            InputError: There are such members.
+        """
+        silent = [name for name, answers in self.outside.items() if not answers.given]
+        if silent:
+            files = " ".join(f"--posteriors {name}=FILE" for name in silent)
+            raise InputError(
+                f"Expected a network for every member of `{self.folder}`, but the outside "
+                f"{'member has' if len(silent) == 1 else 'members have'} none: {', '.join(silent)}. Fit a committee "
+                f"without, or give the probabilities of the faces to predict: `ensemble predict {files}`."
+            )
 
     def predict(
         self,
@@ -87,7 +118,7 @@ class Predictor:
         vote: FusionMode = "mean_probability",
         seed: int = 0,
     ) -> Predictions:
-        """Predict ready-cropped faces.
+        """Predict ready-cropped faces, aligned if the committee was fitted on aligned ones.
 
         The answer for a face depends on its pixels, its id, `tta` and `seed` alone.
 
@@ -104,7 +135,7 @@ class Predictor:
             Probabilities, with the share of members that agree with each label.
 
         Raises:
-            InputError: An image cannot be read, or `tta` is below 1.
+            InputError: An image cannot be read, `tta` is below 1, or an outside member's answers are missing.
         """
         if tta < 1:
             raise InputError(f"Expected `tta` to be at least 1, but got {tta}.")
@@ -129,31 +160,17 @@ class Predictor:
         self, faces: npt.NDArray[np.uint8], ids: Sequence[str], *, plan: PerturbationPlan, tta: int, vote: FusionMode
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Probabilities (N, K) and agreement (N,) of faces of the committee's own size; all in memory at once."""
+        self.check_complete()
         views = perturbed(faces, ids, plan=plan, views=tta)  # (N, V, H, W[, 3])
         flat = views.reshape(-1, *views.shape[2:])
-        posteriors = {}
+        posteriors: dict[str, npt.NDArray[np.float64]] = {}
         for name, member in self.members.items():
             probs = member.probabilities(flat).reshape(len(faces), tta, -1).transpose(1, 0, 2)  # (V, N, K)
             posteriors[name] = fuse_views(probs, vote) if tta > 1 else probs[0]
+        posteriors |= {name: answers(ids) for name, answers in self.outside.items()}
         fused = self.committee(posteriors)
         own = np.stack([p.argmax(axis=1) for p in posteriors.values()])  # (M, N)
         return fused, (own == fused.argmax(axis=1)).mean(axis=0)
-
-
-def to_face(image: npt.NDArray[np.uint8], size: int, channels: int) -> npt.NDArray[np.uint8]:
-    """(H, W) or (H, W, 3) uint8 to (size, size) or (size, size, 3): the way training faces were made."""
-    if image.ndim == 3 and channels == 1:
-        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    return resize_face(with_channels(image, channels), size)
-
-
-def _folder(committee: str | Path | None) -> Path:
-    """The folder of a committee given as a folder, a name, or an MLflow run."""
-    if isinstance(committee, str) and _RUN.fullmatch(committee):
-        from pipelines.tracking import bundle_of_run
-
-        return bundle_of_run(Workspace(), committee)
-    return Workspace().find(committee)
 
 
 def _listed(images: Any) -> list[Any]:

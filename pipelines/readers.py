@@ -18,10 +18,25 @@ from backbones.registry import Registry
 from pipelines.file_tree import is_empty
 from pipelines.listing import Listing
 
-__all__ = ["LAYOUTS", "READERS", "Reader", "choose_reader"]
+__all__ = ["LAYOUTS", "READERS", "Decoder", "Reader", "choose_reader"]
 
 
-class Reader(Protocol):
+class Decoder(Protocol):
+    """Lists the faces of a source and decodes them."""
+
+    def scan(self, source: Path | str) -> Listing:
+        """Ids, labels and splits of all faces, without decoding more than the first of them."""
+
+    def decode(self, source: Path | str, listing: Listing) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield blocks of faces (n, *listing.shape) in the order of the listing.
+
+        Raises:
+            UnevenFacesError: The faces have several shapes, and `listing.resize` is off.
+            InputError: A face cannot be decoded.
+        """
+
+
+class Reader(Decoder, Protocol):
     """One layout of labelled faces. Its keyword-only constructor parameters are what YAML may set under `data:`.
 
     Attributes:
@@ -36,17 +51,6 @@ class Reader(Protocol):
 
     def fingerprint(self, source: Path | str) -> str:
         """sha256 that changes whenever the source does."""
-
-    def scan(self, source: Path | str) -> Listing:
-        """Ids, labels and splits of all faces, without decoding more than the first of them."""
-
-    def decode(self, source: Path | str, listing: Listing) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield blocks of faces (n, *listing.shape) in the order of the listing.
-
-        Raises:
-            UnevenFacesError: The faces have several shapes, and `listing.resize` is off.
-            InputError: A face cannot be decoded.
-        """
 
 
 READERS: Registry[Any] = Registry("reader", "pipelines.reader")

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from ensemble.align_spec import AlignSpec
+from ensemble.outside_spec import LoanSpec, PosteriorsSpec
 from ensemble.spec import (
     DataSpec,
     FreezeSpec,
@@ -20,6 +22,7 @@ from ensemble.spec import (
     ScheduleSpec,
     WeightsSpec,
 )
+from ensemble.tune_spec import SearchSpec, TuneSpec
 from pipelines.atomic import write_text
 from pipelines.members import listing
 
@@ -34,22 +37,28 @@ Generated from the specs by `make docs`; do not edit.
 | `name` | the file's name | of the committee, also of its folder |
 | `data` | `synthetic` | a source, or a mapping: see below |
 | `defaults` | | fields of every member that does not set them itself; nested mappings are merged field by field |
-| `members` | required | the list of members |
+| `members` | required | members; [some](outside.md) have `posteriors` or `committee` instead of a `backbone` |
 | `committee` | `{rule: log_likelihood}` | `{rule, members: [names, groups]}` or `{rule, over: [nodes, names]}` |
 | `views` | `1` | perturbed views whose mean the committee is fitted on |
 | `seed` | `0` | of the folds and the views |
+| `tune` | none | what [`ensemble tune`](tune.md) searches |
 
 A component is its name, or a mapping `{kind: NAME, parameter: value, …}`.
 """
 
 _SPECS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("data", DataSpec),
+    ("data.align", AlignSpec),
     ("members[]", MemberSpec),
     ("members[].input", InputSpec),
     ("members[].weights", WeightsSpec),
     ("members[].freeze", FreezeSpec),
     ("members[].optimizer", OptimizerSpec),
     ("members[].schedule", ScheduleSpec),
+    ("members[].posteriors", PosteriorsSpec),
+    ("members[].committee", LoanSpec),
+    ("tune", TuneSpec),
+    ("tune.search.PLACE", SearchSpec),
 )
 
 

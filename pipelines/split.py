@@ -5,6 +5,7 @@ Both ways keep the classes' shares and depend on nothing but labels, groups, fra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.faces import SPLITS
 
-__all__ = ["split_faces"]
+__all__ = ["deal_groups", "split_faces"]
 
 
 def split_faces(
@@ -48,7 +49,7 @@ def split_faces(
     rng = np.random.default_rng(seed)
     if groups is None:
         return _split_rows(labels, validation, test, rng)
-    return _split_groups(labels, groups, (1 - validation - test, validation, test), rng)
+    return np.array(SPLITS, dtype="<U10")[deal_groups(labels, groups, (1 - validation - test, validation, test), rng)]
 
 
 def _split_rows(
@@ -72,10 +73,23 @@ def _every(count: int, share: float) -> npt.NDArray[np.bool_]:
     return np.asarray(np.diff(steps) > 0)
 
 
-def _split_groups(
-    labels: npt.NDArray[np.int64], groups: npt.NDArray[Any], shares: tuple[float, ...], rng: np.random.Generator
-) -> npt.NDArray[np.str_]:
-    """Largest groups first, each to the split that lacks its classes most."""
+def deal_groups(
+    labels: npt.NDArray[np.int64], groups: npt.NDArray[Any], shares: Sequence[float], rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Deal whole groups out to splits: the largest first, each to the split that lacks its classes most.
+
+    Args:
+        labels: (N,) class indices.
+        groups: (N,) faces with the same group stay together.
+        shares: The splits' shares of the faces; every share above 0 gets at least one group.
+        rng: Decides among groups of the same size.
+
+    Returns:
+        (N,) indices into `shares`.
+
+    Raises:
+        InputError: There are fewer groups than splits.
+    """
     names, member = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(names), int(labels.max(initial=0)) + 1))  # (groups, classes)
     np.add.at(counts, (member, labels), 1)
@@ -94,7 +108,7 @@ def _split_groups(
         chosen[group] = wanted[int(need.argmax())]
         lacking[chosen[group]] -= counts[group]
     _fill_empty(chosen, counts.sum(axis=1), wanted)
-    return np.array(SPLITS, dtype="<U10")[chosen[member]]
+    return chosen[member]
 
 
 def _fill_empty(chosen: npt.NDArray[np.int64], sizes: npt.NDArray[np.float64], wanted: list[int]) -> None:

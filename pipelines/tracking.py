@@ -21,7 +21,7 @@ from pipelines.atomic import write_json
 from pipelines.environment import prepare_environment
 from pipelines.workspace import MANIFEST, Workspace
 
-__all__ = ["EXPERIMENT", "Tracker", "bundle_of_run", "store_uri"]
+__all__ = ["EXPERIMENT", "Tracker", "bundle_of_run", "record_look", "store_uri"]
 
 EXPERIMENT = "ensemble"
 _RUNS = "tracking.json"
@@ -69,8 +69,10 @@ class Tracker:
             self.client = None
             self.note(f"tracking in MLflow failed, the fit goes on without it: {str(error).splitlines()[0][:200]}")
 
-    def open(self, *, name: str, digest: str, params: Mapping[str, Any], data: Iterable[Faces]) -> None:
-        """Start the parent run, or continue it if the committee's folder knows one for the same plan."""
+    def open(
+        self, *, name: str, digest: str, params: Mapping[str, Any], data: Iterable[Faces], stage: str = "committee"
+    ) -> None:
+        """Start the parent run, or continue it if the folder knows one for the same plan."""
         uri = store_uri(self.workspace)
         with self._guarded():
             self.client = _client(uri)
@@ -79,7 +81,7 @@ class Tracker:
             if stored is not None and self._revive(stored["parent"]):
                 self.runs = stored
                 return
-            tags = {"stage": "committee", "committee": name, "data_digest": digest[:16]}
+            tags = {"stage": stage, stage: name, "data_digest": digest[:16]}
             run = self.client.create_run(experiment, tags=tags, run_name=name)
             self.runs = {"plan": digest, "experiment": experiment, "parent": run.info.run_id, "members": {}}
             self._save()
@@ -120,6 +122,7 @@ class Tracker:
         tables: Mapping[str, Any],
         folder: Path,
         files: Iterable[Path],
+        place: str = "bundle",
     ) -> None:
         """Log results and end a run.
 
@@ -130,6 +133,7 @@ class Tracker:
             tables: Data frames by artifact path.
             folder: Of the committee or the member.
             files: Files in it to store as the run's bundle.
+            place: Artifact folder of the files.
         """
         if self.client is None:
             return
@@ -144,8 +148,24 @@ class Tracker:
                 self.client.log_table(run, frame, path)
             for file in files:
                 inside = file.parent.relative_to(folder)
-                self.client.log_artifact(run, str(file), str(Path("bundle") / inside))
+                self.client.log_artifact(run, str(file), str(Path(place) / inside))
             self.client.set_terminated(run, "FINISHED")
+
+    def fail(self, member: str, reason: str) -> None:
+        """End a member's run that has no result."""
+        if self.client is None:
+            return
+        with self._guarded():
+            run = self.runs["members"][member]
+            self.client.set_tag(run, "reason", reason[:5000])
+            self.client.set_terminated(run, "FAILED")
+
+    def reopen(self) -> None:
+        """Set the finished parent run back to RUNNING: more is to come."""
+        if self.client is None:
+            return
+        with self._guarded():
+            self.client.update_run(self.runs["parent"], status="RUNNING")
 
     def stop(self, status: str) -> None:
         """Mark the runs that have not finished: KILLED if interrupted, FAILED on an error."""
@@ -222,6 +242,24 @@ def _dataset(faces: Faces) -> Any:
         name=faces.split, digest=faces.digest[:32], source_type="local", source="{}", profile=json.dumps(profile)
     )
     return DatasetInput(entity, [InputTag("mlflow.data.context", faces.split)])
+
+
+def record_look(workspace: Workspace, folder: Path, look: Mapping[str, Any], *, note: Callable[[str], None]) -> None:
+    """Tag a committee's run with a look at the test split, and log the accuracy seen there.
+
+    Args:
+        workspace: Where the default store lies.
+        folder: The committee's folder, which knows its run.
+        look: Its number, when, who, which committee, and the accuracy.
+        note: Told one line if there is no such run or the store fails; the folder has its own record.
+    """
+    try:
+        run = json.loads((folder / _RUNS).read_text(encoding="utf-8"))["parent"]
+        client = _client(store_uri(workspace))
+        client.set_tag(run, f"test_look_{look['number']}", json.dumps(look))
+        client.log_metric(run, "test/accuracy", look["accuracy"], step=int(look["number"]))
+    except Exception as error:  # noqa: BLE001 - an untracked committee, or a store that fails
+        note(f"the look is not on an MLflow run: {str(error).splitlines()[0][:200]}")
 
 
 def bundle_of_run(workspace: Workspace, run: str) -> Path:

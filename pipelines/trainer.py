@@ -21,7 +21,11 @@ from pipelines.checkpoint import Progress, load_checkpoint, restore_optimizer, s
 from pipelines.device import autocast, resolve_precision
 from pipelines.optimization import make_optimizer, make_schedule
 
-__all__ = ["Trainer", "Watcher"]
+__all__ = ["DivergedError", "Trainer", "Watcher"]
+
+
+class DivergedError(InputError):
+    """The loss is no longer a finite number: these settings do not train."""
 
 
 class Watcher:
@@ -72,7 +76,7 @@ class Trainer:
         """Train to the end and leave the best epoch's weights in the model.
 
         Raises:
-            InputError: The loss is no longer a finite number.
+            DivergedError: The loss is no longer a finite number.
         """
         self._start()
         self.watcher.start(self.progress)
@@ -174,7 +178,7 @@ class Trainer:
         return patience is not None and self.progress.epoch - self.progress.best_epoch >= patience > 0
 
     def _refuse_loss(self, value: float, epoch: int, step: int) -> None:
-        raise InputError(
+        raise DivergedError(
             f"Expected a finite training loss of member `{self.spec.name}`, but got {value} in epoch {epoch + 1}, "
             f"batch {step + 1}. Lower `optimizer.lr` (now {self.spec.optimizer.lr:g}) or set `clip: 1.0`; "
             f"what was finished before is kept."

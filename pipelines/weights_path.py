@@ -42,9 +42,12 @@ def usual_folders(source: DataSpec | None, folder: Path) -> Iterator[Path]:
 
 
 def with_weights(
-    members: Sequence[MemberSpec], folders: Sequence[Path], problems: list[Problem]
+    members: Sequence[MemberSpec], folders: Sequence[Path], problems: list[Problem], *, keep_absent: bool = False
 ) -> tuple[list[MemberSpec], dict[str, Path], list[str]]:
-    """Find every member's weights file; leave out members whose optional file is absent."""
+    """Find every member's weights file; leave out members whose optional file is absent.
+
+    With `keep_absent` these are kept with random weights: enough to see whether they can be built.
+    """
     kept: list[MemberSpec] = []
     files: dict[str, Path] = {}
     notes: list[str] = []
@@ -60,6 +63,9 @@ def with_weights(
                 problems.append(Problem.at(f"members.{member.name}.weights.sha256", message))
             kept.append(member.model_copy(update={"weights": digested}))
             files[member.name] = file
+        elif member.weights.optional and keep_absent:
+            kept.append(member.model_copy(update={"weights": None}))
+            notes.append(f"{member.name}: random weights, since {member.weights.file!r} is not in {looked}.")
         elif member.weights.optional:
             notes.append(f"{member.name} is left out: its weights {member.weights.file!r} are not in {looked}.")
         else:

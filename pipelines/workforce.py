@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -101,16 +102,23 @@ class _Workforce:
                 )
 
 
+def _follow(parent: int) -> None:
+    """End this process when its parent is gone, killed perhaps: a worker must not go on unseen."""
+    while os.getppid() == parent:
+        time.sleep(_POLL)
+    os._exit(1)
+
+
 def _work(job: MemberJob, events: Any, parent: int) -> None:
     """What a worker process does."""
     prepare_environment()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
     last = 0.0
 
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
     def listen(member: str, event: str, payload: Any) -> None:
         nonlocal last
-        if os.getppid() != parent:
-            os._exit(1)  # the parent was killed: a worker must not go on unseen
         now = time.monotonic()
         if event != "work" or now - last > _QUICKEST:
             last = now

@@ -33,6 +33,11 @@ class Workspace:
         """One folder per committee."""
         return self.root / "committees"
 
+    @property
+    def searches(self) -> Path:
+        """One folder per search for hyper-parameters."""
+        return self.root / "tune"
+
     def find(self, committee: str | Path | None) -> Path:
         """The folder of a finished committee.
 

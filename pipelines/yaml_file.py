@@ -13,7 +13,7 @@ import yaml
 
 from backbones.errors import InputError
 
-__all__ = ["read_yaml", "write_yaml"]
+__all__ = ["read_yaml", "write_yaml", "yaml_text"]
 
 _LARGEST = 1 << 20
 
@@ -72,3 +72,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
     """Write a mapping, keys in the given order."""
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding="utf-8")
+
+
+def yaml_text(content: Any) -> str:
+    """YAML as people write it: innermost mappings and lists on one line, keys in the given order.
+
+    Example:
+        >>> yaml_text({"optimizer": {"kind": "sgd", "lr": 0.1}}).strip()
+        'optimizer: {kind: sgd, lr: 0.1}'
+    """
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    return text

@@ -1,6 +1,6 @@
-"""The unit of a scratch CNN: Conv-(BN)-ReLU-(Dropout), and the pools that close its blocks.
+"""The unit of a scratch CNN: Conv-(BN)-ReLU-(Dropout).
 
-Owns sizes and initialisation of plain convolutions; knows nothing of blocks or shortcuts.
+Owns sizes and initialisation of plain convolutions; knows nothing of blocks, pools or shortcuts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import nn
 
-__all__ = ["conv_size", "conv_unit", "he_initialise", "make_pool", "plain_conv"]
+__all__ = ["conv_size", "conv_unit", "he_initialise", "plain_conv"]
 
 
 def plain_conv(inputs: int, outputs: int, *, kernel: int, stride: int = 1, norm: bool = True) -> nn.Sequential:
@@ -22,11 +22,19 @@ def plain_conv(inputs: int, outputs: int, *, kernel: int, stride: int = 1, norm:
 
 
 def conv_unit(
-    inputs: int, outputs: int, *, kernel: int, stride: int = 1, norm: bool = True, dropout: float = 0.0
+    inputs: int,
+    outputs: int,
+    *,
+    kernel: int,
+    stride: int = 1,
+    norm: bool = True,
+    dropout: float = 0.0,
+    relu: bool = True,
 ) -> nn.Sequential:
-    """Conv-(BN)-ReLU-(Dropout); the dropout is over whole channels."""
+    """Conv-(BN)-(ReLU)-(Dropout); the dropout is over whole channels."""
     unit = plain_conv(inputs, outputs, kernel=kernel, stride=stride, norm=norm)
-    unit.append(nn.ReLU(inplace=True))
+    if relu:
+        unit.append(nn.ReLU(inplace=True))
     if dropout:
         unit.append(nn.Dropout2d(dropout))
     return unit
@@ -40,11 +48,6 @@ def conv_size(size: int, *, kernel: int, stride: int = 1) -> int:
         (24, 47)
     """
     return (size + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
-
-
-def make_pool(kind: Literal["max", "average", "none"]) -> nn.Module:
-    """A 2×2 pool of stride 2 (an odd last row and column are dropped), or the identity."""
-    return {"max": nn.MaxPool2d(2), "average": nn.AvgPool2d(2), "none": nn.Identity()}[kind]
 
 
 def he_initialise(module: nn.Module) -> None:

@@ -6,7 +6,7 @@ Owns the layers, under the names that timm's and torchvision's checkpoints share
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from backbones import timm_parts
 from backbones.contract import Backbone, InputShape
+from backbones.errors import InputError
 from backbones.layer.convolution import he_initialise
 from backbones.layer.input_channels import adapt_kernel, normalization_for
 from backbones.layer.stage import with_parameters
@@ -40,6 +41,7 @@ class VGG16(Backbone):
         batch_norm: Batch normalisation after each convolution.
         keep: `convolutions` averages the last map to 512 features; `all` keeps the two layers of 4096 units, 120
             million parameters made for 7×7 maps, onto which smaller maps are stretched.
+        depth: Stages of convolutions that are kept, from the input; `keep: all` needs all five.
         dropout: Dropout of the feature vector.
         pretrained: Load timm's ImageNet weights from the local cache; nothing is downloaded.
     """
@@ -52,16 +54,23 @@ class VGG16(Backbone):
         *,
         batch_norm: bool = False,
         keep: Literal["convolutions", "all"] = "convolutions",
+        depth: Literal[1, 2, 3, 4, 5] = 5,
         dropout: Fraction = 0.0,
         pretrained: bool = False,
     ) -> None:
         super().__init__(shape)
+        if keep == "all" and depth < len(_STAGES):
+            raise InputError(
+                f"Expected `depth` to be {len(_STAGES)} where `keep` is `all`, but got {depth}: the fully connected "
+                f"layers follow the last stage. Use `keep: convolutions`."
+            )
         self.normalization = normalization_for((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), shape.channels)
-        self.features: Any = nn.Sequential(*_convolutions(shape.channels, norm=batch_norm))
+        self.features: Any = nn.Sequential(*_convolutions(shape.channels, _STAGES[:depth], norm=batch_norm))
         self.pre_logits: nn.Module = _fully_connected() if keep == "all" else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.map_shape = (512, shape.size // 32, shape.size // 32)
-        self.num_features = 4096 if keep == "all" else 512
+        side = shape.size // 2**depth
+        self.map_shape = (_STAGES[depth - 1][0], side, side)
+        self.num_features = 4096 if keep == "all" else self.map_shape[0]
         he_initialise(self)
         if pretrained:
             load_weights(self, timm_parts.cached_weights("vgg16_bn" if batch_norm else "vgg16"))
@@ -94,11 +103,11 @@ class VGG16(Backbone):
         self.pre_logits = nn.Identity()
 
     def convert_weights(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Checkpoints of timm or torchvision: fully connected layers become convolutions, the classifier goes."""
+        """Checkpoints of timm or torchvision: fully connected layers become convolutions, what is not kept goes."""
         kept: dict[str, Tensor] = {}
         for name, tensor in state.items():
             renamed = name.replace("classifier.0.", "pre_logits.fc1.").replace("classifier.3.", "pre_logits.fc2.")
-            if renamed.startswith("features."):
+            if renamed.startswith("features.") and int(renamed.split(".")[1]) < len(self.features):
                 kept[renamed] = tensor
             elif renamed.startswith("pre_logits.") and not isinstance(self.pre_logits, nn.Identity):
                 kept[renamed] = _as_convolution(tensor)
@@ -108,9 +117,9 @@ class VGG16(Backbone):
         return kept
 
 
-def _convolutions(inputs: int, *, norm: bool) -> list[nn.Module]:
+def _convolutions(inputs: int, stages: Sequence[tuple[int, int]], *, norm: bool) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for channels, repeats in _STAGES:
+    for channels, repeats in stages:
         for _ in range(repeats):
             layers.append(nn.Conv2d(inputs, channels, 3, padding=1))
             if norm:

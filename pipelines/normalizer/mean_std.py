@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,27 +17,29 @@ __all__ = ["MeanStd"]
 
 @NORMALIZERS.register("mean_std")
 class MeanStd(Normalizer):
-    """(x - μ) / σ with one mean and deviation per channel, of all pixels of the training split."""
+    """(x - μ) / σ over the training split: one μ and σ per channel, or one per pixel of the face (the mean face)."""
 
-    def __init__(self, convention: Normalization | None) -> None:
+    def __init__(self, convention: Normalization | None, *, per: Literal["channel", "pixel"] = "channel") -> None:
         super().__init__(convention)
-        self.mean: list[float] = []
-        self.std: list[float] = []
+        self.per = per
+        self.mean: list[Any] = []
+        self.std: list[Any] = []
 
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Accumulate sums in float64, so that the order of batches does not matter beyond 1e-12."""
+        axes = (0,) if self.per == "pixel" else (0, 2, 3)
         count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
         for batch in batches:
             pixels = batch.double()
-            count += pixels.shape[0] * pixels.shape[2] * pixels.shape[3]
-            total = total + pixels.sum(dim=(0, 2, 3)).cpu()  # (C,)
-            squares = squares + pixels.square().sum(dim=(0, 2, 3)).cpu()
+            count += math.prod(pixels.shape[axis] for axis in axes)
+            total = total + pixels.sum(dim=axes).cpu()  # (C,) or (C, H, W)
+            squares = squares + pixels.square().sum(dim=axes).cpu()
         mean = total / count
-        self.mean = [round(float(m), 6) for m in mean]
-        self.std = [round(max(float(s), 1.0), 6) for s in (squares / count - mean.square()).clamp_min(0).sqrt()]
+        deviation = (squares / count - mean.square()).clamp_min(0).sqrt().clamp_min(1.0)
+        self.mean, self.std = (torch.round(t, decimals=6).tolist() for t in (mean, deviation))
 
     def state(self) -> dict[str, Any]:
-        """Means and deviations per channel, in grey levels."""
+        """Means and deviations in grey levels: a number per channel, or rows of numbers per channel."""
         return {"mean": self.mean, "std": self.std}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -45,6 +48,7 @@ class MeanStd(Normalizer):
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
-        mean = torch.tensor(self.mean, device=x.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=x.device).view(1, -1, 1, 1)
+        mean, std = (torch.tensor(values, device=x.device) for values in (self.mean, self.std))
+        if mean.ndim == 1:  # (C,) -> (C, 1, 1)
+            mean, std = mean[:, None, None], std[:, None, None]
         return (x - mean) / std

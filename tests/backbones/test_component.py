@@ -14,8 +14,10 @@ ALL = [(registry, name) for registry in (BACKBONES, HEADS, LOSSES) for name in r
 
 
 def test_registries_list_their_files() -> None:
-    assert BACKBONES.names() == ["facenet", "light_cnn", "mobile_facenet", "scratch_cnn", "timm", "vgg16"]
-    assert HEADS.names() == ["dal", "linear", "mlp"]
+    assert BACKBONES.names() == [
+        "facenet", "hog_cnn", "inception", "light_cnn", "mobile_facenet", "pixels", "scratch_cnn", "timm", "vgg16",
+    ]  # fmt: skip
+    assert HEADS.names() == ["dal", "linear", "linear_svm", "mlp"]
     assert LOSSES.names() == ["brier", "ce_expected_mse", "cross_entropy", "softmax_mse"]
 
 

@@ -23,6 +23,12 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], int]] = {
         16,
     ),
     "timm": ({"model": "test_resnet"}, 32),
+    "hog_cnn": (
+        {"blocks": [{"filters": 4, "pool": "fractional"}, {"filters": 8, "pool": "stochastic"}], "cell": 4},
+        16,
+    ),
+    "inception": ({"width": 0.1}, 16),
+    "pixels": ({}, 8),
 }
 HEAD_PARAMETERS: Mapping[str, list[Mapping[str, Any]]] = {
     "mlp": [{"hidden": [8], "norm": True, "dropout": 0.2}],
@@ -114,10 +120,13 @@ def test_backbone_shapes_are_as_announced(body: Case) -> None:
     backbone: Backbone = body.build().eval().backbone
     with torch.no_grad():
         feature_map = backbone.forward_map(body.images())
-        features = backbone.forward_features(feature_map)
-        assert feature_map.shape == (2, *backbone.map_shape)
-        assert features.shape == (2, backbone.num_features)
-        torch.testing.assert_close(backbone(body.images()), features)
+        from_map = backbone.forward_features(feature_map)
+        features = backbone(body.images())
+    assert feature_map.shape == (2, *backbone.map_shape)
+    assert features.shape == (2, backbone.num_features)
+    if type(backbone).forward is Backbone.forward:
+        assert from_map.shape == features.shape
+    torch.testing.assert_close(features[:, : from_map.shape[1]], from_map)
 
 
 def test_stages_hold_every_parameter_once_and_in_order(body: Case) -> None:
@@ -132,6 +141,8 @@ def test_stages_hold_every_parameter_once_and_in_order(body: Case) -> None:
 def test_frozen_stages_get_no_gradient_and_keep_their_statistics(body: Case) -> None:
     network = body.build()
     names = list(network.backbone.stages())
+    if not names:
+        pytest.skip("a backbone without parameters has no stage to freeze")
     stage = names[len(names) // 2 - 1]
     freeze_until(network.backbone, stage)
     kept = names[: names.index(stage) + 1]

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from backbones.contract import InputShape
 from backbones.errors import InputError
 from backbones.net.light_cnn import LightCNN
+from backbones.net.pixels import Pixels
 from backbones.net.scratch_cnn import ScratchCNN
 from backbones.network import Network, build_network
 from backbones.weights import load_weights, read_state_dict
@@ -115,6 +116,12 @@ def test_too_little_is_refused_and_changes_nothing(tmp_path: Path) -> None:
         load_weights(target, tmp_path / "b.pt")
     assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
     assert load_weights(target, tmp_path / "b.pt", minimum=0.5).missing == ("fc1.filter.weight",)
+
+
+def test_a_backbone_without_parameters_takes_no_weights(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "b.pt")
+    with pytest.raises(InputError, match=r"Expected no weights for Pixels, .* but got `.*b\.pt`\. Remove `weights`\."):
+        load_weights(Pixels(GREY), tmp_path / "b.pt")
 
 
 def test_a_whole_network_of_this_product_fills_the_backbone(tmp_path: Path) -> None:

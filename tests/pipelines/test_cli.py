@@ -27,11 +27,13 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for command in ("fit", "predict", "fuse", "ui", "members", "data"):
+    for command in ("fit", "predict", "tune", "fuse", "ui", "members", "data"):
         assert f"  {command} " in done.stdout
 
 
-@pytest.mark.parametrize("command", ["fit", "predict", "fuse", "ui", "members list", "members check", "data describe"])
+@pytest.mark.parametrize(
+    "command", ["fit", "tune", "predict", "fuse", "ui", "members list", "members check", "data describe"]
+)
 def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     outcome = cli(*command.split(), "--help")
     assert outcome.code == 0
@@ -71,14 +73,16 @@ COMMITTED = sorted(ROOT.glob("members.yaml")) + sorted(ROOT.glob("members/**/*.y
 
 
 def test_the_committed_committees_are_all_checked() -> None:
-    assert len(COMMITTED) == 2
+    assert len(COMMITTED) == 8
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.name)
 def test_a_committed_committee_is_valid(path: Path) -> None:
-    plan = make_plan(path, data="synthetic")
-    assert len(plan.members) >= 4
-    assert len({member.backbone.kind for member in plan.members}) >= 3
+    plan = make_plan(path, data="synthetic", keep_absent=True)
+    assert len(plan.members) >= 2
+    if path.parent.name != "seeds":
+        assert len(plan.members) >= 4
+        assert len({member.backbone.kind for member in plan.members}) >= 3
 
 
 def test_members_check_builds_them(cli: Cli, tmp_path: Path) -> None:

@@ -29,6 +29,22 @@ def test_mean_std_gives_zero_mean_and_unit_variance() -> None:
     assert abs(x.std(correction=0) - 1) < 1e-5
 
 
+def test_mean_std_per_pixel_takes_the_mean_face_off() -> None:
+    images = np.random.default_rng(1).integers(0, 256, (300, 8, 8), dtype=np.uint8)
+    layer = InputLayer(
+        InputSpec.model_validate({"normalize": {"kind": "mean_std", "per": "pixel"}}), face_size=8, convention=None
+    )
+    layer.fit(images)
+    x = layer(torch.from_numpy(images)).numpy()[:, 0]
+    expected = (images - images.mean(axis=0)) / images.std(axis=0)
+    np.testing.assert_allclose(x, expected, atol=1e-4)
+    copy = InputLayer(
+        InputSpec.model_validate({"normalize": {"kind": "mean_std", "per": "pixel"}}), face_size=8, convention=None
+    )
+    copy.load_state(layer.state())
+    np.testing.assert_array_equal(copy(torch.from_numpy(images)).numpy()[:, 0], x)
+
+
 def test_intensity_equals_a_direct_evaluation_of_the_formula() -> None:
     image = grey(1, 12)[0].astype(np.float64)
     offsets = np.arange(7) - 3

@@ -1,4 +1,4 @@
-"""Small parts of the pipelines: atomic files, workspace, lock, bundle, feature cache, detection, the reference page."""
+"""Small parts of the pipelines: atomic files, workspace, lock, bundle, feature cache, the reference page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from ensemble.predictions import Predictions
 from ensemble.spec import MemberSpec
 from pipelines.atomic import replacing, write_json
 from pipelines.bundle import read_json, seal, unseal, verify
-from pipelines.detection import FaceDetector, Found
 from pipelines.feature_cache import cached_features
 from pipelines.forward import forward_all, softmax
 from pipelines.lock import locked
@@ -161,26 +160,6 @@ def test_views_start_with_the_face_and_its_mirror_image() -> None:
     member = make_member()
     probs = view_probabilities(member, images, [f"f{i}" for i in range(40)], plan=plan, views=2)
     np.testing.assert_array_equal(probs[0], member.probabilities(images))
-
-
-def test_detection_modes_and_crops_beyond_the_border() -> None:
-    small = np.zeros((48, 60), np.uint8)
-    assert FaceDetector("auto", device=CPU).find(small)[0].box is None
-    big = np.zeros((300, 300, 3), np.uint8)
-    assert isinstance(FaceDetector("none", device=CPU).find(big)[0], Found)
-
-    class Fake:
-        def detect(self, image: np.ndarray) -> tuple[object, object]:
-            return np.array([[-10.0, -10, 30, 50], [100, 100, 140, 140]], dtype=object), np.array(
-                [0.99, 0.5], dtype=object
-            )
-
-    detector = FaceDetector("mtcnn", device=CPU)
-    detector._network = Fake()
-    (found,) = detector.find(np.full((200, 200), 7, np.uint8))
-    assert found.box == pytest.approx((-24.5, -14.5, 44.5, 54.5))
-    assert found.pixels.shape == (68, 68) or found.pixels.shape == (69, 69)
-    assert (found.pixels == 7).all()
 
 
 def test_a_prediction_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -147,6 +147,19 @@ def test_a_photo_goes_through_the_detector(tiny: Path, cli: Cli) -> None:
     assert pd.read_csv("p.csv")["x0"].isna().all()
 
 
+def test_a_photo_goes_through_the_haar_cascade(tiny: Path, cli: Cli) -> None:
+    Image.fromarray(photo()).save("colour.png")
+    Image.fromarray(photo()[..., 1]).save("grey.png")
+    Image.fromarray(np.zeros((300, 300, 3), np.uint8)).save("none.png")
+    outcome = cli("predict", "colour.png", "grey.png", "none.png", "--detect", "haar", "--out", "p.csv")
+    assert outcome.code == 0, outcome.err
+    assert "no face found in none.png" in outcome.err
+    frame = pd.read_csv("p.csv")
+    assert list(frame["id"]) == ["colour.png", "grey.png"]
+    assert ((frame["x0"] + frame["x1"]) / 2).between(200, 250).all()
+    assert (frame["x1"] - frame["x0"] == frame["y1"] - frame["y0"]).all()
+
+
 def test_a_photo_without_a_face_is_told(tiny: Path, cli: Cli) -> None:
     Image.fromarray(np.full((400, 300, 3), 90, np.uint8)).save("wall.jpg")
     outcome = cli("predict", "wall.jpg", "--out", "p.csv")

@@ -33,6 +33,13 @@ def test_defaults_depend_on_residual() -> None:
     assert residual.map_shape == (6, 24, 24)
 
 
+def test_pools_shrink_by_their_ratio() -> None:
+    blocks: list[Any] = [{"filters": 4, "pool": "fractional", "ratio": 1.5}, {"filters": 4, "pool": "stochastic"}]
+    net = ScratchCNN(GREY48, blocks=blocks)
+    assert net.map_shape == (4, 16, 16)
+    assert net.forward_map(torch.randn(2, 1, 48, 48)).shape[1:] == net.map_shape
+
+
 def test_the_reference_network_is_expressible() -> None:
     widths = (32, 64, 128, 128)
     blocks: list[Any] = [{"filters": 16, "pool": "none"}]
@@ -64,6 +71,13 @@ def test_initialised_for_relu() -> None:
     [
         (4, [{"filters": 4}, {"filters": 4}, {"filters": 4}], r"Expected `blocks\[2\]` to leave a map .* input of 1×1"),
         (1, [{"filters": 4, "kernel": 2, "pool": "none"}], r"`blocks\[0\]` to leave a map .* input of 1×1\. Use fewer"),
+        (1, [{"filters": 4, "pool": "fractional"}], r"`blocks\[0\]` to leave a map .* input of 1×1\. Use fewer"),
+        (48, [{"filters": 4}, {"filters": 4, "ratio": 1.5}], r"`blocks\[1\]\.ratio` only where `blocks\[1\]\.pool` is"),
+        (
+            48,
+            [{"filters": 4, "pool": "fractional", "ratio": 2}],
+            r"Expected `ratio` to be above 1 and below 2, but got 2",
+        ),
         (48, [{"filters": 4}, {"convs": 2}], r"Expected `blocks\[1\]\.filters` to be a number of channels"),
         (48, [{"filters": 4, "residual": True, "kernel": 4}], r"`blocks\[0\]\.kernel` to be odd .* Use 3 or 5"),
         (48, [], r"Expected `blocks` to hold at least one block, but got none"),

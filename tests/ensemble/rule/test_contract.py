@@ -12,7 +12,9 @@ from ensemble.rules import RULES
 
 NAMES = RULES.names()
 # A solver stops within its tolerance, which no order of the members changes; sums differ by rounding alone.
-TOLERANCE = {"log_likelihood": 1e-6}
+TOLERANCE = {"log_likelihood": 1e-6, "hinge": 1e-6, "stacking": 1e-5, "auto": 1e-5}
+# They correct what members say, not only weigh it.
+CORRECTING = {"stacking", "temperature", "auto"}
 
 
 @st.composite
@@ -64,11 +66,11 @@ def test_identical_members_agree_with_each_of_them(name, case, copies):
     fused = RULES.build(name).fit(same, labels)(same)
     if name == "majority_vote":
         np.testing.assert_allclose(fused, np.eye(probs.shape[2])[probs[0].argmax(axis=1)], atol=1e-12)
-    else:
+    elif name not in CORRECTING:
         np.testing.assert_allclose(fused, probs[0], atol=1e-9)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"stacking", "auto"}))
 @settings(max_examples=30, deadline=None)
 @given(case=votes())
 def test_unanimous_vote_wins(name, case):
@@ -126,11 +128,13 @@ def test_learning_rule_refuses_to_guess(name):
     with pytest.raises(EnsembleError, match=f"Expected the rule `{name}` to be fitted"):
         rule(np.full((2, 1, 2), 0.5))
     rule.fit(np.full((3, 1, 2), 0.5), [0])
-    with pytest.raises(InputError, match=r"Expected probabilities of 3 members, but got 4\."):
-        rule(np.full((4, 1, 2), 0.5))
+    if name != "auto":  # its choice may take any number
+        with pytest.raises(InputError, match=r"Expected probabilities of 3 members, but got 4\."):
+            rule(np.full((4, 1, 2), 0.5))
     with pytest.raises(InputError, match="Expected the state of `"):
         RULES.build(name).load_state({})
-    with pytest.raises(InputError, match="to be finite numbers, but got "):
+    message = "to hold a `choice`" if name == "auto" else "to be finite numbers, but got "
+    with pytest.raises(InputError, match=message):
         RULES.build(name).load_state({key: [float("nan")] for key in rule.state()})
 
 

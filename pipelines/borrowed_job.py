@@ -1,0 +1,100 @@
+"""Takes a trained member over from another committee: its weights are copied, nothing is trained.
+
+The copy is evaluated on this fit's validation faces and predicts by itself, whatever becomes of the lender.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from backbones.errors import InputError
+from ensemble.outside_spec import BorrowedSpec
+from ensemble.spec import MemberSpec
+from pipelines.atomic import replacing, write_json
+from pipelines.bundle import REPORT, read_json
+from pipelines.member import SPEC, WEIGHTS, Member, read_spec_file
+from pipelines.member_fit import CHECKPOINT, HISTORY, FitData
+from pipelines.member_job import Listener, MemberJob
+
+__all__ = ["BorrowedJob", "borrowed_spec"]
+
+_OF_THE_LENDER = ("validation_accuracy", "validation_nll")
+"""What is true of the lender's validation faces only."""
+
+
+def borrowed_spec(loan: BorrowedSpec, source: Path) -> MemberSpec:
+    """What the member was trained from, under its new name and groups.
+
+    Args:
+        loan: As planned.
+        source: The member's folder in the committee that lends it.
+    """
+    spec = MemberSpec.model_validate(read_spec_file(source)["spec"])
+    return spec.model_copy(update={"name": loan.name, "groups": loan.groups})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BorrowedJob(MemberJob):
+    """What it takes to take one member over.
+
+    Attributes:
+        loan: Whose member it is.
+        source: The member's folder there.
+    """
+
+    loan: BorrowedSpec
+    source: Path
+
+    def fingerprint(self, data: FitData) -> str:
+        """The member's resume key."""
+        return self.loan.fingerprint(data.digest)
+
+    def build(self) -> Member:
+        """Load the member from its lender: the check that it can be taken over.
+
+        Raises:
+            InputError: It is damaged, or knows other classes.
+        """
+        member = Member.load(self.source, device=torch.device(self.device))
+        if member.classes != self.store.classes:
+            raise InputError(
+                f"member `{self.spec.name}`: Expected the data's classes {', '.join(self.store.classes)} of "
+                f"`{self.source}`, but got {', '.join(member.classes)}."
+            )
+        return member
+
+    def note(self, data: FitData) -> str | None:
+        """A warning if the lender was fitted on other faces: some of the validation faces may be among them."""
+        report = read_json(self.source.parent.parent / REPORT)
+        if report.get("data", {}).get("digest") == data.digest:
+            return None
+        return (
+            f"{self.spec.name}: `{self.source}` was trained on other data ({report.get('data', {}).get('source')}); "
+            f"its accuracy means something only if these validation faces were not among its training faces"
+        )
+
+    def _make(self, data: FitData, listen: Listener, advance: Callable[[int, int], None]) -> None:
+        """Copy weights and history first, then write `spec.json`, which says that the member is finished."""
+        for name in (WEIGHTS, HISTORY):
+            with replacing(self.folder / name) as temporary:
+                shutil.copyfile(self.source / name, temporary)
+        content = {key: value for key, value in read_spec_file(self.source).items() if key not in _OF_THE_LENDER}
+        lender = {
+            "folder": self.loan.committee.folder, "member": self.loan.committee.member,
+            "fingerprint": content["fingerprint"],
+        }  # fmt: skip
+        write_json(self.folder / SPEC, {
+            **content,
+            "fingerprint": self.fingerprint(data),
+            "kind": "borrowed",
+            "spec": self.spec.model_dump(mode="json"),
+            "lender": lender,
+            "shown_size": self.store.size,
+            "shown_channels": self.store.channels,
+        })  # fmt: skip
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)

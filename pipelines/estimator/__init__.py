@@ -1,0 +1,1 @@
+"""Estimators, one a file; each file's name is the name of the head that it fits."""

@@ -1,0 +1,180 @@
+"""Checks the members of a `members.yaml` that the fit does not train, without torch and before any data is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from backbones.errors import InputError, Problem, nearest
+from ensemble.outside_spec import OUTSIDE, BorrowedSpec, OutsideSpec
+from ensemble.posterior_table import matching_columns
+from ensemble.spec import MemberSpec
+from ensemble.spec_check import check_spec
+from pipelines.bundle import read_committee, read_json
+from pipelines.committee_folder import find_committee
+from pipelines.fingerprint import digest_file
+from pipelines.posterior_file import read_posterior_file
+
+__all__ = ["AnyOutsideSpec", "is_outside", "outside_members", "outside_row"]
+
+AnyOutsideSpec = OutsideSpec | BorrowedSpec
+
+_SOURCES = ("posteriors", "committee")
+
+
+def is_outside(entry: Any) -> bool:
+    """Whether an entry of `members` asks for something that is not trained."""
+    return isinstance(entry, Mapping) and any(source in entry for source in _SOURCES)
+
+
+def outside_members(
+    entries: Any, defaults: Mapping[str, Any], *, folder: Path, classes: Sequence[str] | None, problems: list[Problem]
+) -> tuple[list[AnyOutsideSpec], dict[str, Path]]:
+    """Check every outside member.
+
+    Args:
+        entries: What stands under `members`.
+        defaults: Of which only `groups` concern outside members.
+        folder: That of the YAML.
+        classes: The data's classes, if they are known already.
+        problems: Gets everything that is wrong.
+
+    Returns:
+        The specs, paths and digests filled in; and for each name its posterior file, or the borrowed member's folder.
+    """
+    specs: list[AnyOutsideSpec] = []
+    places: dict[str, Path] = {}
+    listed = list(entries) if isinstance(entries, list) else []
+    names = [entry.get("name") for entry in listed if isinstance(entry, Mapping)]
+    for index, entry in enumerate(listed):
+        where = f"members[{index}]"
+        if not is_outside(entry):
+            continue
+        if names.count(entry.get("name")) > 1:
+            message = f"Expected a unique name, but {entry.get('name')!r} stands twice."
+            problems.append(Problem.at(f"{where}.name", message))
+        spec, found = _check_fields({**_groups_of(defaults), **entry}, where)
+        problems += found
+        if spec is None:
+            continue
+        try:
+            resolved, place = _resolved(spec, folder, classes)
+        except InputError as error:
+            key = "posteriors.file" if isinstance(spec, OutsideSpec) else "committee"
+            problems.append(Problem.at(f"{where}.{key}", str(error)))
+        else:
+            specs.append(resolved)
+            places[spec.name] = place
+    return specs, places
+
+
+def outside_row(spec: AnyOutsideSpec, place: Path, by_heart: bool) -> tuple[str, ...]:
+    """What `ensemble members check` says of an outside member: name, where from, parameters, none trained, output."""
+    end = ("", "") if by_heart else ("",)
+    if isinstance(spec, OutsideSpec):
+        return (spec.name, place.name, "", "", f"rows: {len(read_posterior_file(place).ids):,}", *end)
+    content = read_json(place / "spec.json")
+    whose = f"{spec.committee.member} of {place.parent.parent.name}"
+    return (spec.name, whose, f"{content['parameters']:,}", "0", f"({len(content['classes'])},)", *end)
+
+
+def _groups_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    return {"groups": defaults["groups"]} if "groups" in defaults else {}
+
+
+def _check_fields(entry: Mapping[str, Any], where: str) -> tuple[AnyOutsideSpec | None, list[Problem]]:
+    """The spec, if the fields are those of one kind of member."""
+    sources = [key for key in ("backbone", *_SOURCES) if key in entry]
+    if len(sources) > 1:
+        got = " and ".join(f"`{key}`" for key in sources)
+        return None, [Problem.at(where, f"Expected one of `backbone`, `posteriors` and `committee`, but got {got}.")]
+    model: type[AnyOutsideSpec] = OutsideSpec if sources == ["posteriors"] else BorrowedSpec
+    known = {str(key): value for key, value in entry.items() if key in model.model_fields}
+    problems = [
+        Problem.at(f"{where}.{key}", _refused(str(key), sources[0], list(model.model_fields)))
+        for key in entry
+        if key not in model.model_fields
+    ]
+    spec, found = check_spec(model, known, where)
+    return spec, problems + found
+
+
+def _refused(key: str, source: str, fields: Sequence[str]) -> str:
+    if key in MemberSpec.model_fields:
+        return (
+            f"Expected no `{key}` beside `{source}`, since this member is not trained here. "
+            f"Leave it out, or give the member a `backbone` instead of `{source}`."
+        )
+    return f"Expected a known key, but got {key!r}. {nearest(key, fields)}"
+
+
+def _resolved(spec: AnyOutsideSpec, folder: Path, classes: Sequence[str] | None) -> tuple[AnyOutsideSpec, Path]:
+    return _with_file(spec, folder, classes) if isinstance(spec, OutsideSpec) else _with_loan(spec, folder, classes)
+
+
+def _with_file(spec: OutsideSpec, folder: Path, classes: Sequence[str] | None) -> tuple[OutsideSpec, Path]:
+    """The spec with the path and the digest of its file, which holds posteriors as far as can be told."""
+    given = Path(spec.posteriors.file).expanduser()
+    path = next((place / given for place in (folder, Path()) if (place / given).is_file()), None)
+    if path is None:
+        looked = f"`{given.parent}`" if given.is_absolute() else f"`{folder}` and `{Path()}`"
+        raise InputError(f"Expected a file of posteriors, but there is no {spec.posteriors.file!r} in {looked}.")
+    read_posterior_file(path).check(classes)
+    sha256 = _digest(path, spec.posteriors.sha256)
+    update = spec.posteriors.model_copy(update={"file": str(path.resolve()), "sha256": sha256})
+    return spec.model_copy(update={"posteriors": update}), path
+
+
+def _with_loan(spec: BorrowedSpec, folder: Path, classes: Sequence[str] | None) -> tuple[BorrowedSpec, Path]:
+    """The spec with the lender's path and the digest of the weights; the member is whole and has a network."""
+    loan = spec.committee
+    lender = _lender(loan.folder, folder)
+    names = read_json(lender / "manifest.json").get("members", [])
+    if loan.member not in names:
+        raise InputError(
+            f"Expected `member` to be one of the members of `{lender}`, but got {loan.member!r}. "
+            f"{nearest(str(loan.member), names)}"
+        )
+    source = lender / "members" / str(loan.member)
+    content = read_json(source / "spec.json")
+    if content.get("kind") == OUTSIDE:
+        raise InputError(
+            f"Expected a member with a network, but `{loan.member}` of `{lender}` is an outside member itself. "
+            f"Name its file: `posteriors: {{file: …}}`."
+        )
+    try:
+        MemberSpec.model_validate(content.get("spec"))
+    except ValidationError as error:
+        raise InputError(f"Expected `{source}` to be a member of this version, but got {error.error_count()} unknown "
+                         f"or wrong settings.") from None  # fmt: skip
+    if classes is not None:
+        matching_columns(f"`{lender}`", read_committee(lender).classes, classes, exact=True)
+    sha256 = _digest(source / "weights.safetensors", content.get("weights_sha256"))
+    if loan.sha256 not in (None, sha256):
+        raise InputError(f"Expected weights with sha256 {loan.sha256}, but those of `{source}` have {sha256}.")
+    update = {"folder": str(lender.resolve()), "sha256": sha256}
+    return spec.model_copy(update={"committee": loan.model_copy(update=update)}), source
+
+
+def _lender(text: str, folder: Path) -> Path:
+    """The folder of the committee that is meant: beside the YAML, or as `--committee` finds it."""
+    beside = folder / Path(text).expanduser()
+    if (beside / "manifest.json").is_file():
+        return beside
+    try:
+        return find_committee(text)
+    except InputError as error:
+        raise InputError(str(error).replace("`--committee`", "`folder`")) from None
+
+
+def _digest(path: Path, expected: str | None) -> str:
+    """sha256 of the file, which is the one expected if there is one."""
+    if not path.is_file():
+        raise InputError(f"Expected the file `{path}`, but it is missing.")
+    found = digest_file(path)
+    if expected not in (None, found):
+        raise InputError(f"Expected sha256 {expected}, but `{path}` has {found}. Is it the right file, and whole?")
+    return found

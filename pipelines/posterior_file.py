@@ -1,0 +1,200 @@
+"""Reads posterior files of other tools: csv, jsonl, parquet and npz, the project's own prediction files among them.
+
+A file is read whole and judged in two steps: what can be told without the data's classes, and the rest with them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backbones.errors import InputError
+from ensemble.bank import load_posteriors
+from ensemble.posterior_table import PosteriorTable, check_ids, matching_columns
+
+__all__ = ["SUFFIXES", "PosteriorFile", "read_posterior_file"]
+
+_IDS = ("id", "file", "image")
+_PREFIX = "p_"
+_FACE = "face"
+
+Table = dict[str, list[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorFile:
+    """The content of a posterior file.
+
+    Attributes:
+        path: The file.
+        ids: N unique names of faces.
+        columns: Numbers by class name as the file has it: (V, N) arrays, or N values of a table as they stand there.
+        exact: Whether all columns are classes; otherwise some may be something else.
+    """
+
+    path: Path
+    ids: Sequence[str]
+    columns: Mapping[str, Any]
+    exact: bool
+
+    def table(self, classes: Sequence[str]) -> PosteriorTable:
+        """The probabilities, in the order of the data's classes.
+
+        Raises:
+            InputError: The classes are others, or numbers are no probabilities.
+        """
+        names = matching_columns(str(self.path), self.columns, classes, exact=self.exact)
+        return self._table(names)
+
+    def check(self, classes: Sequence[str] | None) -> None:
+        """Refuse what is wrong whichever the classes are, or for these classes if they are known.
+
+        Raises:
+            InputError: As from `table`.
+        """
+        if classes is not None:
+            self.table(classes)
+        elif self.exact:
+            self._table({name: name for name in self.columns})
+
+    def _table(self, names: Mapping[str, str]) -> PosteriorTable:
+        columns = {target: self._numbers(name) for target, name in names.items()}
+        return PosteriorTable.checked(str(self.path), self.ids, columns)
+
+    def _numbers(self, name: str) -> npt.NDArray[np.float64]:
+        """A column as (V, N) numbers."""
+        values = self.columns[name]
+        if isinstance(values, np.ndarray):
+            return values
+        for row, value in enumerate(values):
+            if not _is_number(value):
+                raise InputError(
+                    f"Expected numbers in the column of `{name}` in {self.path}, but got {value!r} in row {row + 1} "
+                    f"({self.ids[row]!r})."
+                )
+        return np.array([[float(value) for value in values]])
+
+
+def read_posterior_file(path: Path) -> PosteriorFile:
+    """Read a file of posteriors; its suffix decides the format.
+
+    Tables have a column `id`, `file` or `image`, and one per class, `p_<class>` or `<class>`; a number in the column
+    `face` tells the faces of one image apart, as in prediction files. Arrays are `ids` (N,), `probs` (N, K) or
+    (V, N, K), and `classes` (K,), or a posterior bank.
+
+    Raises:
+        InputError: The file is of another format or damaged, has no rows, or names a face twice.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise InputError(f"Expected posteriors in a file that ends in {', '.join(SUFFIXES)}, but got `{path}`.")
+    try:
+        file = read(path)
+    except InputError:
+        raise
+    except (OSError, EOFError, ValueError, KeyError, TypeError, csv.Error, zipfile.BadZipFile) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise InputError(f"Expected `{path}` to hold posteriors, but cannot read it: {reason}") from None
+    check_ids(str(path), file.ids)
+    return file
+
+
+def _csv(path: Path) -> PosteriorFile:
+    rows = [row for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if row]
+    header = [name.strip() for name in rows[0]] if rows else []
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the column {twice!r} stands twice")
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} fields instead of {len(header)}")
+    return _of_table(path, {name: [row[k].strip() for row in rows[1:]] for k, name in enumerate(header)})
+
+
+def _jsonl(path: Path) -> PosteriorFile:
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise TypeError(f"row {number} is no mapping")
+    names = dict.fromkeys(str(name) for row in rows for name in row)
+    return _of_table(path, {name: [row.get(name) for row in rows] for name in names})
+
+
+def _parquet(path: Path) -> PosteriorFile:
+    from pyarrow import parquet
+
+    return _of_table(path, parquet.ParquetFile(path).read().to_pydict())
+
+
+def _of_table(path: Path, table: Table) -> PosteriorFile:
+    if not any(table.values()):
+        raise InputError(f"Expected probabilities of faces in {path}, but it has no rows.")
+    found = {name.strip().lower(): name for name in reversed(table)}
+    key = next((found[name] for name in _IDS if name in found), None)
+    if key is None:
+        raise InputError(
+            f"Expected a column `id`, `file` or `image` with the names of the faces in {path}, "
+            f"but got {', '.join(table)}."
+        )
+    ids = _keys(["" if value is None else str(value).strip() for value in table[key]], table.get(_FACE, []))
+    prefixed = {n.removeprefix(_PREFIX): values for n, values in table.items() if n.startswith(_PREFIX)}
+    columns = prefixed or {name: values for name, values in table.items() if name != key}
+    return PosteriorFile(path=path, ids=ids, columns=columns, exact=bool(prefixed))
+
+
+def _keys(images: Sequence[str], numbers: Sequence[Any]) -> list[str]:
+    """Names of faces from those of their images and their numbers within them, as prediction files have them."""
+    if not all(str(number).isdecimal() for number in numbers):
+        return list(images)
+    counted = numbers or [0] * len(images)
+    return [i if int(n) == 0 else f"{i}#{int(n)}" for i, n in zip(images, counted, strict=True)]
+
+
+def _npz(path: Path) -> PosteriorFile:
+    with np.load(path, allow_pickle=False) as archive:
+        if "format" not in archive:
+            return _of_arrays(path, archive["ids"], archive["probs"], archive["classes"])
+    bank = load_posteriors(path)
+    if not bank.splits:
+        raise InputError(f"Expected probabilities of faces in {path}, but it has no split.")
+    split = bank.splits.get("validation") or next(iter(bank.splits.values()))
+    return _of_arrays(path, split.ids, split.probs, np.array(bank.classes))
+
+
+def _of_arrays(path: Path, ids: Any, probs: Any, classes: Any) -> PosteriorFile:
+    views = probs[None] if probs.ndim == 2 else probs  # (V, N, K)
+    if views.ndim != 3 or not len(views) or views.shape[1:] != (ids.size, classes.size) or ids.ndim != 1:
+        raise InputError(
+            f"Expected `probs` of shape ({ids.size}, {classes.size}) or (views, {ids.size}, {classes.size}) in {path}, "
+            f"as there are {ids.size} `ids` and {classes.size} `classes`, but got {probs.shape}."
+        )
+    names, numbers = [_text(name) for name in classes.tolist()], views.astype(np.float64)
+    if len(set(names)) < len(names):
+        raise InputError(f"Expected every class once in {path}, but got {', '.join(names)}.")
+    columns = {name: numbers[..., k] for k, name in enumerate(names)}
+    return PosteriorFile(path=path, ids=[_text(name) for name in ids.tolist()], columns=columns, exact=True)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+_READERS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet, ".npz": _npz}
+SUFFIXES = tuple(_READERS)
+"""File name endings that are understood."""

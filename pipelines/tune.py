@@ -1,0 +1,184 @@
+"""`ensemble tune`: searches the hyper-parameters of one member, trial by trial.
+
+Killed at any moment and run again, it goes on where it was and ends with the same trials. Of each trial, the order is:
+its files, its run in MLflow, its end in the study; each step may be repeated without harm.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backbones.errors import InputError, nearest
+from ensemble.canonical import digest_of
+from ensemble.spec import MemberSpec
+from ensemble.tune_spec import TuneSpec
+from pipelines.committee_fit import open_data
+from pipelines.console import Console
+from pipelines.device import choose_device
+from pipelines.lock import locked
+from pipelines.plan import Plan, check_member
+from pipelines.search_place import placed
+from pipelines.study import Study, Trial
+from pipelines.termination import terminable
+from pipelines.trainer import DivergedError
+from pipelines.trial_run import TrialRun, TrialScore, tidy
+from pipelines.tune_data import TuneData
+from pipelines.tune_listener import TuneListener
+from pipelines.tune_report import TuneReport
+from pipelines.tune_tracking import TuneTracking
+from pipelines.workspace import Workspace
+
+__all__ = ["tune_member"]
+
+
+def tune_member(
+    plan: Plan, *, out: str | Path | None = None, device: str | None = None, track: bool = True, quiet: bool = False
+) -> Path:
+    """Run the search of a plan until it has as many trials as it asks for.
+
+    Args:
+        plan: The checked `members.yaml`, from `pipelines.plan.make_plan`.
+        out: Folder of the search; default `mlruns/tune/<committee>-<member>`.
+        device: Torch device; default CUDA where there is one.
+        track: Whether to log to MLflow.
+        quiet: Print only the table and the best values.
+
+    Returns:
+        The search's folder.
+
+    Raises:
+        InputError: Something the user gave is wrong, or the folder holds another search; ended trials are kept.
+    """
+    assert plan.tune is not None  # the command has asked for it
+    console, workspace = Console(quiet=quiet), Workspace()
+    for note in plan.notes:
+        console.note(note)
+    base, target = _base(plan, plan.tune), choose_device(device)
+    torch.set_num_threads(os.cpu_count() or 1)
+    data = TuneData.open(open_data(plan.data, workspace, console, device=str(target)), plan.tune)
+    folder = Path(out) if out is not None else workspace.searches / f"{plan.name}-{base.name}"
+    identity = _identity(plan.tune, base, data)
+    with locked(folder), terminable(), Study(folder, plan.tune, identity) as study:
+        search = _Search(plan.tune, base, plan.weights.get(base.name), data, folder, workspace.cache, target)
+        tracking = TuneTracking(
+            workspace, folder, tune=plan.tune, identity=identity, data=data, console=console, enabled=track
+        )
+        with tracking:
+            search.run(study, tracking, console)
+    return folder
+
+
+class _Search:
+    """Runs the trials that are missing and reports."""
+
+    def __init__(
+        self,
+        tune: TuneSpec,
+        base: MemberSpec,
+        weights: Path | None,
+        data: TuneData,
+        folder: Path,
+        cache: Path,
+        device: torch.device,
+    ) -> None:
+        self.tune, self.base, self.weights, self.data = tune, base, weights, data
+        self.folder, self.cache, self.device = folder, cache, device
+
+    def run(self, study: Study, tracking: TuneTracking, console: Console) -> None:
+        ended = study.trials()
+        self._tidy(study, ended)
+        tracking.go_on(study, wanted=self.tune.trials)
+        report = TuneReport(self.folder, self.tune, self.base, study)
+        if len(ended) >= self.tune.trials:
+            console.note(f"{self.folder}: finished before, {len(ended)} trials; a larger `--trials` goes on")
+        elif ended:
+            console.note(f"{self.folder}: goes on after {len(ended)} trials")
+        with console.bars() as bars:
+            listener = TuneListener(bars, console, tracking, wanted=self.tune.trials, folds=self.data.folds)
+            while len(study.trials()) < self.tune.trials:
+                self._trial(study, tracking, listener)
+                report.write()
+        report.write()
+        report.draw()
+        tracking.close(study, report.files())
+        title, header, rows = report.table()
+        console.table(title, header, rows, strong=0)
+        console.result(report.snippet() or "No trial has a result: see `trials.csv` for the reasons.")
+        console.note(f"search: {self.folder}")
+
+    def _trial(self, study: Study, tracking: TuneTracking, listener: TuneListener) -> None:
+        before, trial = study.best(), study.next()
+        spec = _with_values(self.base, trial.values)
+        run = TrialRun(
+            spec=spec, weights=self.weights, data=self.data, folder=self._folder(trial), cache=self.cache,
+            device=self.device,
+        )  # fmt: skip
+        tracking.start(trial)
+        listener.start(trial, epochs=spec.epochs)
+        outcome: TrialScore | str
+        try:
+            outcome = run.run(listener)
+        except DivergedError as error:
+            outcome = str(error)
+        except InputError as error:
+            raise InputError(f"trial {trial.number} ({_listed(trial.values)}): {error}") from None
+        if isinstance(outcome, str):
+            tracking.fail(trial, outcome)
+            study.fail(outcome)
+        else:
+            tracking.score(trial, outcome)
+            study.finish(outcome.facts)
+        listener.end(trial, outcome)
+        self._tidy(study, [trial, *([before] if before else [])])
+
+    def _tidy(self, study: Study, trials: list[Trial]) -> None:
+        """Only the best trial keeps its weights."""
+        best = study.best()
+        for trial in trials:
+            if best is None or trial.number != best.number:
+                tidy(self._folder(trial))
+
+    def _folder(self, trial: Trial) -> Path:
+        return self.folder / "trials" / trial.name
+
+
+def _base(plan: Plan, tune: TuneSpec) -> MemberSpec:
+    """The member to be tuned, with the epochs of a trial."""
+    member = next((m for m in plan.members if m.name == tune.member), None)
+    if member is None:
+        raise InputError(
+            f"Expected `tune.member` to be a member that can be trained, but `{tune.member}` is left out. "
+            f"{nearest('', [m.name for m in plan.members])} Name its weights' folder with `--weights DIR`."
+        )
+    return member if tune.epochs is None else member.model_copy(update={"epochs": tune.epochs})
+
+
+def _with_values(base: MemberSpec, values: Mapping[str, Any]) -> MemberSpec:
+    content: Any = base.model_dump(mode="json")
+    for place, value in values.items():
+        content = placed(content, place, value)
+    spec, problems = check_member(content, "")
+    if spec is None or problems:
+        raise InputError(f"These values do not go together ({_listed(values)}):\n" + "\n".join(problems))
+    return spec
+
+
+def _identity(tune: TuneSpec, base: MemberSpec, data: TuneData) -> dict[str, Any]:
+    """What all trials of a study have in common. The member's own values of what is searched do not matter."""
+    sample = _with_values(base, {place: one.ends[0] for place, one in tune.search.items()})
+    search = {place: [one.ends, one.whole, one.log, one.step] for place, one in tune.search.items()}
+    return {
+        "search": digest_of(search),
+        "member": sample.fingerprint(""),
+        "data": data.digest,
+        **{key: getattr(tune, key) for key in ("metric", "folds", "faces", "sampler", "seed")},
+    }
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{place} {value}" for place, value in values.items())

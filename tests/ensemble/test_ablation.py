@@ -1,0 +1,76 @@
+"""Leaving members out and adding them, on voters whose worth is known."""
+
+import numpy as np
+import pytest
+
+from backbones.errors import InputError
+from ensemble.ablation import added_one_by_one, left_out_one_by_one, pruned, without
+from ensemble.committee_spec import resolve_committee
+from ensemble.metric import nll
+
+
+def voters(faces=400):
+    """`strong` and `twin` say the same, `weak` knows little, `noise` nothing."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, faces)
+    posteriors = {}
+    for name, strength in (("strong", 2.5), ("weak", 0.8), ("noise", 0.0)):
+        logits = rng.normal(size=(faces, 3))
+        logits[np.arange(faces), labels] += strength
+        powers = np.exp(logits)
+        posteriors[name] = powers / powers.sum(axis=1, keepdims=True)
+    posteriors["twin"] = posteriors["strong"].copy()
+    return posteriors, labels
+
+
+GROUPS = {"strong": ["a"], "weak": ["b"], "noise": ["b"], "twin": ["a"]}
+FLAT = resolve_committee({"rule": "mean"}, GROUPS)
+TREE = resolve_committee(
+    {"rule": "mean", "over": [{"rule": "mean", "members": ["a"]}, {"rule": "mean", "members": ["b"]}]}, GROUPS
+)
+
+
+def test_empty_nodes_leave_the_tree():
+    smaller = without(TREE, "weak")
+    assert smaller is not None
+    assert smaller.members == ("strong", "twin", "noise")
+    smaller = without(smaller, "noise")
+    assert smaller is not None
+    assert [child.name for child in smaller.over if not isinstance(child, str)] == ["a"]
+    assert without(resolve_committee({"rule": "mean"}, {"x": []}), "x") is None
+
+
+def test_the_mean_is_better_without_noise_and_worse_without_the_strong():
+    posteriors, labels = voters()
+    steps = {step.member: step for step in left_out_one_by_one(FLAT, posteriors, labels)}
+    whole = nll(np.mean([posteriors[name] for name in FLAT.members], axis=0), labels)
+    assert steps["noise"].nll < whole < steps["strong"].nll
+    assert steps["strong"].nll == pytest.approx(steps["twin"].nll)
+    expected = nll(np.mean([posteriors[n] for n in ("weak", "noise", "twin")], axis=0), labels)
+    assert steps["strong"].nll == pytest.approx(expected)
+
+
+def test_members_are_added_best_first():
+    posteriors, labels = voters()
+    steps = added_one_by_one(FLAT, posteriors, labels)
+    assert [step.member for step in steps] == ["strong", "twin", "weak", "noise"]
+    assert steps[0].nll == pytest.approx(nll(posteriors["strong"], labels))
+    assert steps[-1].members == FLAT.members
+
+
+def test_pruning_keeps_the_best_committee_of_that_size():
+    posteriors, labels = voters()
+    node, steps = pruned(FLAT, posteriors, labels, count=2)
+    assert "noise" not in node.members
+    assert len(node.members) <= 2
+    assert steps[0].member == "noise"
+
+
+def test_a_budget_drops_the_dear_twin():
+    posteriors, labels = voters()
+    costs = {"strong": 9.0, "twin": 1.0, "weak": 1.0, "noise": 1.0}
+    node, _ = pruned(FLAT, posteriors, labels, budget=3.0, costs=costs)
+    assert "twin" in node.members
+    assert "strong" not in node.members
+    with pytest.raises(InputError, match=r"Expected room for at least one member, but got 0\.5"):
+        pruned(FLAT, posteriors, labels, budget=0.5, costs=costs)

@@ -1,0 +1,81 @@
+"""The report of a committee, from the bank and from the networks, and the guard of the test split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support import TINY, run_process
+
+from pipelines.evaluation import evaluation_markdown
+
+PLAIN = TINY.replace("count: 210", "count: 280").replace("epochs: 3", "epochs: 1")
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with a fitted committee."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    (folder / "members.yaml").write_text(PLAIN)
+    done = run_process("fit", "--members", "members.yaml", "--jobs", "1", cwd=folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+def test_validation_is_read_from_the_bank_and_cross_fitted(fitted: Path) -> None:
+    done = run_process("evaluate", cwd=fitted)
+    assert done.code == 0, done.err
+    place = fitted / "mlruns" / "committees" / "tiny" / "evaluation" / "validation"
+    report = json.loads((place / "report.json").read_text())
+    fit = json.loads((fitted / "mlruns" / "committees" / "tiny" / "report.json").read_text())
+    assert report["committee"]["accuracy"] == pytest.approx(fit["rules"]["committee"]["nested_accuracy"])
+    assert set(report["members"]) == {"plain", "residual"}
+    assert sum(map(sum, report["confusion_matrix"])) == report["faces"]
+    assert [row["class"] for row in report["class_scores"]] == report["classes"]
+    assert {"confusion_matrix.png", "reliability.png", "report.md"} <= {p.name for p in place.iterdir()}
+    assert (place / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    for heading in ("Scores", "Classes", "Confusion matrix", "Answering only when sure"):
+        assert heading in done.out
+        assert f"## {heading}" in evaluation_markdown(report, title="t")
+
+
+def test_the_networks_say_what_the_bank_says(fitted: Path) -> None:
+    done = run_process("evaluate", "--data", "synthetic", "--split", "validation", cwd=fitted)
+    assert done.code == 0, done.err
+    folder = fitted / "mlruns" / "committees" / "tiny" / "evaluation"
+    bank = json.loads((folder / "validation" / "report.json").read_text())
+    networks = json.loads((folder / "synthetic-validation" / "report.json").read_text())
+    for name, scores in bank["members"].items():
+        assert networks["members"][name]["nll"] == pytest.approx(scores["nll"], abs=1e-9)
+
+
+def test_every_look_at_the_test_split_is_recorded(fitted: Path) -> None:
+    from mlflow import MlflowClient
+
+    for _ in range(2):
+        done = run_process("evaluate", "--split", "test", cwd=fitted)
+        assert done.code == 0, done.err
+    folder = fitted / "mlruns" / "committees" / "tiny"
+    looks = [json.loads(line) for line in (folder / "evaluation" / "looks.jsonl").read_text().splitlines()]
+    assert [look["number"] for look in looks] == [1, 2]
+    assert all(look["who"] and look["when"] and len(look["committee"]) == 64 for look in looks)
+    client = MlflowClient(f"sqlite:///{fitted / 'mlruns' / 'mlflow.db'}")
+    run = client.get_run(json.loads((folder / "tracking.json").read_text())["parent"])
+    assert json.loads(run.data.tags["test_look_2"])["accuracy"] == looks[1]["accuracy"]
+    assert run.data.metrics["test/accuracy"] == pytest.approx(looks[1]["accuracy"])
+
+
+def test_looking_leaves_the_committee_sealed(fitted: Path) -> None:
+    from pipelines.bundle import verify
+
+    assert verify(fitted / "mlruns" / "committees" / "tiny") == []
+
+
+def test_wrong_requests_are_refused(fitted: Path) -> None:
+    done = run_process("evaluate", "--tta", "0", cwd=fitted)
+    assert done.code == 2
+    assert "Expected `--tta` to be at least 1, but got 0." in done.err
+    done = run_process("evaluate", "--committee", "tinny", cwd=fitted)
+    assert done.code == 2
+    assert "tiny" in done.err
