@@ -27,7 +27,7 @@ demo: setup ## fit the demo committee on synthetic faces, predict, say how to co
 	@echo "Compare the members: .venv/bin/ensemble ui    (MLflow in the browser)"
 
 test: setup ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: static test ## format, lint, types, import rules, tests
 

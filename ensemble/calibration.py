@@ -55,7 +55,7 @@ def reliability(probs: Probs, labels: Labels, *, bins: int = 15) -> list[Reliabi
     Guo et al., 2017, On calibration of modern neural networks.
 
     Example:
-        >>> reliability(np.array([[0.9, 0.1], [0.95, 0.05]]), np.array([0, 1]), bins=10)[0].accuracy
+        >>> reliability(np.array([[0.92, 0.08], [0.95, 0.05]]), np.array([0, 1]), bins=10)[0].accuracy
         0.5
     """
     confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels

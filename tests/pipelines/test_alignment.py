@@ -27,10 +27,10 @@ def turned(points: np.ndarray, degrees: float, scale: float, shift: tuple[float,
 
 @settings(deadline=None)
 @given(
-    degrees=st.floats(-180, 180),
-    scale=st.floats(0.01, 100),
-    x=st.floats(-1000, 1000),
-    y=st.floats(-1000, 1000),
+    degrees=st.floats(-180, 180, allow_subnormal=False),
+    scale=st.floats(0.01, 100, allow_subnormal=False),
+    x=st.floats(-1000, 1000, allow_subnormal=False),
+    y=st.floats(-1000, 1000, allow_subnormal=False),
 )
 def test_a_known_rotation_scale_and_shift_is_found(degrees: float, scale: float, x: float, y: float) -> None:
     target = turned(SQUARE, degrees, scale, (x, y))
