@@ -95,8 +95,8 @@ def test_given_and_default_values_are_never_shared(gadgets):
         ({"blocks": [3]}, "m.blocks[0]: Expected `blocks[0]` to be a mapping, but got 3."),
         (
             {"blocks": [{"filters": 1, "pool": "maxx"}]},
-            "m.blocks[0].pool: Expected `pool` to be one of 'max', 'average', 'fractional', 'stochastic' or 'none', but got 'maxx'. "
-            "Did you mean `max`?",
+            "m.blocks[0].pool: Expected `pool` to be one of 'max', 'average', 'fractional', 'stochastic' or 'none', "
+            "but got 'maxx'. Did you mean `max`?",
         ),
         (
             {"blocks": [{"filters": 1, "kernell": 3}]},
