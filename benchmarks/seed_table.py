@@ -52,7 +52,7 @@ def _line(row: Row, result: Mapping[str, Any]) -> str:
         short = "*" if result["shortened"] else ""
         interval = f"{result['low']:.3f}-{result['high']:.3f}"
         cells += [f"{result['accuracy']:.4f}", interval, parameters, f"{result['epochs']}{short}"]
-        start = result["weights"] or "random weights"
+        start = result["weights"] or "no pretrained weights"
         cells += [f"{result['seconds']:.0f}", f"{result['device']}, {result['precision']}, {start}"]
     else:
         hours = f"not run, about {result['hours']:g} h on one core" if "hours" in result else "not run"

@@ -27,7 +27,7 @@ __all__ = [
     "WeightsSpec",
 ]
 
-_FINGERPRINT_VERSION = 1
+_FINGERPRINT_VERSION = 2
 """Raised whenever the same spec would train to another result."""
 
 
