@@ -96,8 +96,7 @@ class FitTracking:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self.tracker.stop("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+        self.tracker.leave(kind)
 
     def member(self, spec: MemberSpec | OutsideSpec) -> None:
         """A member is about to be fitted, or taken in."""

@@ -167,6 +167,11 @@ class Tracker:
         with self._guarded():
             self.client.update_run(self.runs["parent"], status="RUNNING")
 
+    def leave(self, kind: type[BaseException] | None) -> None:
+        """Mark what has not finished as the exception's type says; without an exception all stays as it is."""
+        if kind is not None:
+            self.stop("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+
     def stop(self, status: str) -> None:
         """Mark the runs that have not finished: KILLED if interrupted, FAILED on an error."""
         if self.client is None or not self.runs:

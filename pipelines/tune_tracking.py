@@ -60,8 +60,7 @@ class TuneTracking:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self.tracker.stop("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+        self.tracker.leave(kind)
 
     def go_on(self, study: Study, *, wanted: int) -> None:
         """Log trials that ended while the store was out of reach; where more are wanted, the search runs again."""

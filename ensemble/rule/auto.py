@@ -10,6 +10,7 @@ import numpy as np
 from backbones.errors import InputError, nearest
 from backbones.parameter import Folds, Natural
 from ensemble.fold import stratified_folds
+from ensemble.metric import FLOOR
 from ensemble.rules import RULES, FusionRule, Labels, Probs
 
 __all__ = ["SIMPLEST_FIRST", "Auto", "choose"]
@@ -18,8 +19,6 @@ SIMPLEST_FIRST = (
     "mean", "geometric_mean", "median", "va_simple", "log_likelihood", "hinge", "va_expo", "greedy", "stacking",
 )  # fmt: skip
 """Rules in the order of what they learn: nothing, accuracies, weights, a searched exponent or set, a matrix."""
-
-_FLOOR = 1e-12
 
 
 @RULES.register("auto")
@@ -127,4 +126,4 @@ def _held_out_losses(name: str, probs: Probs, labels: Labels, fold: Labels) -> P
         for index in range(fold.max() + 1):
             out = fold == index
             held[out] = RULES.build(name).fit(probs[:, ~out], labels[~out])(probs[:, out])
-    return np.asarray(-np.log(np.maximum(held[np.arange(len(labels)), labels], _FLOOR)))
+    return np.asarray(-np.log(np.maximum(held[np.arange(len(labels)), labels], FLOOR)))

@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from backbones.parameter import Count
+from ensemble.metric import FLOOR
 from ensemble.rules import RULES, Labels, Probs, WeightedMean
 
 __all__ = ["Greedy", "select_greedily"]
 
-_FLOOR = 1e-12
 # Losses closer than this are a tie, whatever the order in which they were added up.
 _TIE = 1e-12
 
@@ -67,7 +67,7 @@ def select_greedily(probs: Probs, labels: Labels, *, accuracy: bool, rounds: int
     """
     rows = np.arange(len(labels))
     truth = probs[:, rows, labels]  # (M, N)
-    own = -np.log(np.maximum(truth, _FLOOR)).mean(axis=1)  # (M,)
+    own = -np.log(np.maximum(truth, FLOOR)).mean(axis=1)  # (M,)
     order = sorted(range(len(probs)), key=lambda k: (round(float(own[k]), 9), probs[k].tobytes()))
     picks, best_picks, best = np.zeros(len(probs)), np.zeros(len(probs)), np.inf
     total = np.zeros_like(probs[0] if accuracy else truth[0])  # sum of what was picked
@@ -76,7 +76,7 @@ def select_greedily(probs: Probs, labels: Labels, *, accuracy: bool, rounds: int
         if accuracy:
             losses = (sums.argmax(axis=2) != labels).mean(axis=1)
         else:
-            losses = -np.log(np.maximum(sums / count, _FLOOR)).mean(axis=1)
+            losses = -np.log(np.maximum(sums / count, FLOOR)).mean(axis=1)
         pick = next(k for k in order if losses[k] <= losses.min() + _TIE)
         picks[pick] += 1
         total = sums[pick]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backbones.parameter import NonNegative, Positive
+from ensemble.rule.log_likelihood import longest_step
 from ensemble.rules import RULES, Labels, Probs, WeightedMean
 
 __all__ = ["Hinge", "least_hinge_weights"]
@@ -76,7 +77,7 @@ def least_hinge_weights(margins: Probs, *, penalty: float) -> Probs:
         dw, ds, du, dz = _direction(margins, (w, s, u, z), (t, v), gradient, 2.0 * penalty * scale, mu)
         dt = ds + margins @ dw
         pairs = ((w, dw), (z, dz), (s, ds), (u, du), (t, dt), (v, -du))
-        length = min(1.0, 0.99 * min(_room(x, dx) for x, dx in pairs))
+        length = min(1.0, 0.99 * min(longest_step(x, dx) for x, dx in pairs))
         w, s, u, z = w + length * dw, s + length * ds, u + length * du, z + length * dz
     w = np.where(w < _NOTHING, 0.0, w)
     return np.asarray(w / w.sum())
@@ -105,9 +106,3 @@ def _direction(
     ds = (right_v + s * du) / v
     dz = (mu - z * dw) / w - z
     return dw, ds, du, dz
-
-
-def _room(x: Probs, dx: Probs) -> float:
-    """The longest step that keeps x + step · dx at zero or above."""
-    shrinking = dx < 0
-    return float((-x[shrinking] / dx[shrinking]).min(initial=np.inf))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from backbones.parameter import NonNegative
 from ensemble.rules import RULES, Labels, Probs, WeightedMean
 
-__all__ = ["LogLikelihood", "most_likely_weights"]
+__all__ = ["LogLikelihood", "longest_step", "most_likely_weights"]
 
 # No member is believed to exclude a class altogether, so that one zero cannot make a committee impossible.
 _FLOOR = 1e-12
@@ -107,7 +107,7 @@ def _step(
     right = np.append(target / w - gradient, 1.0 - w.sum())
     dw = np.linalg.solve(system, right)[:members]
     dz = (target - z * dw) / w - z
-    length = min(1.0, 0.99 * _room(w, dw), 0.99 * _room(z, dz))
+    length = min(1.0, 0.99 * longest_step(w, dw), 0.99 * longest_step(z, dz))
     before = problem.residual(w, z, target)
     for _ in range(40):
         if problem.residual(w + length * dw, z + length * dz, target) <= (1.0 - 0.01 * length) * before:
@@ -116,7 +116,7 @@ def _step(
     return w + length * dw, z + length * dz
 
 
-def _room(x: npt.NDArray[np.float64], dx: npt.NDArray[np.float64]) -> float:
+def longest_step(x: npt.NDArray[np.float64], dx: npt.NDArray[np.float64]) -> float:
     """The longest step that keeps x + step · dx at zero or above."""
     shrinking = dx < 0
     return float((-x[shrinking] / dx[shrinking]).min(initial=np.inf))

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from ensemble.metric import FLOOR
 from ensemble.rules import RULES, FusionRule, Labels, Probs
 
 __all__ = ["Temperature", "best_temperature", "scaled"]
 
-_FLOOR = 1e-12
 _RANGE = (0.05, 20.0)
 
 
@@ -50,7 +50,7 @@ def scaled(probs: Probs, temperature: float) -> Probs:
         >>> scaled(np.array([[0.9, 0.1]]), 2.0).round(2)
         array([[0.75, 0.25]])
     """
-    logs = np.log(np.maximum(probs, _FLOOR)) / temperature
+    logs = np.log(np.maximum(probs, FLOOR)) / temperature
     powers = np.exp(logs - logs.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
@@ -64,7 +64,7 @@ def best_temperature(probs: Probs, labels: Labels) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    logs = np.log(np.maximum(probs, _FLOOR))
+    logs = np.log(np.maximum(probs, FLOOR))
     truth = logs[np.arange(len(labels)), labels]
 
     def loss(inverse: float) -> float:
