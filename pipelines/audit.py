@@ -21,6 +21,7 @@ from pipelines.committee_fit import open_data
 from pipelines.console import Console
 from pipelines.face_store import FaceStore
 from pipelines.twins import Twins, find_twins
+from pipelines.votes import judged_no_face
 from pipelines.workspace import Workspace
 
 __all__ = ["audit", "audit_data"]
@@ -42,13 +43,14 @@ def audit_data(source: str, *, votes: str | None = None, out: str | Path | None 
     """
     console = Console()
     store = open_data(DataSpec(source=source, votes=votes), Workspace(), console)
-    findings = audit(store, console)
+    findings = audit(store, console, votes=None if votes is None else Path(votes))
     title = f"{source}: {sum(store.counts.values()):,} faces, digest {store.digest[:12]}"
-    header = ("where", "faces", "copies", "twins", "other label", "blank", "label against votes")
+    header = ("where", "faces", "copies", "twins", "other label", "no face", "label against votes")
     console.table(title, header, [_row(name, found) for name, found in findings.items()])
     console.result(
         "copies: the same pixels; twins: one picture mirrored, re-encoded, brighter or darker as well; other label:\n"
-        "twins that are labelled differently. `data: {dedupe: true}` leaves training faces with a validation twin out."
+        "twins that are labelled differently; no face: one grey, or most judges say so.\n"
+        "`data: {dedupe: true}` leaves training faces with a validation twin out."
     )
     if out is not None:
         write_json(Path(out), {"source": Path(source).name, "digest": store.digest, "findings": findings})
@@ -56,13 +58,18 @@ def audit_data(source: str, *, votes: str | None = None, out: str | Path | None 
     return findings
 
 
-def audit(store: FaceStore, console: Console) -> dict[str, dict[str, Any]]:
+def audit(store: FaceStore, console: Console, *, votes: Path | None = None) -> dict[str, dict[str, Any]]:
     """Findings by split, and by pair of splits.
+
+    Args:
+        store: The faces.
+        console: Shows the progress.
+        votes: The FER+ votes file that the store was read with, whose judges may say that a picture shows no face.
 
     Returns:
         For every place `faces`, `copies`, `twins` (faces of the second split that have one), `conflicts` (of these,
         those with another label) and `pairs` (names, similarity, mirrored); for splits also `blank` and
-        `against_votes`, for pairs of splits `groups` that are in both.
+        `no_face` (names) and `against_votes`, for pairs of splits `groups` that are in both.
     """
     splits = {name: store.split(name) for name in store.counts}
     findings: dict[str, dict[str, Any]] = {}
@@ -70,7 +77,10 @@ def audit(store: FaceStore, console: Console) -> dict[str, dict[str, Any]]:
         with console.bar(f"{name}: looking for twins", len(faces)) as bar:
             twins = find_twins(faces.images, advance=bar.set)
         blank = faces.ids[[bool(np.std(image) < _BLANK) for image in faces.images]]
-        findings[name] = {**_pairs(faces, faces, twins), "blank": blank.tolist(), "against_votes": _contradicted(faces)}
+        findings[name] = {
+            **_pairs(faces, faces, twins), "blank": blank.tolist(),
+            "no_face": [] if votes is None else judged_no_face(votes, faces.ids), "against_votes": _contradicted(faces),
+        }  # fmt: skip
     for one, other in itertools.combinations(splits, 2):
         with console.bar(f"{one} and {other}: looking for twins", len(splits[one])) as bar:
             twins = find_twins(splits[one].images, splits[other].images, advance=bar.set)
@@ -124,6 +134,6 @@ def _row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         name,
         *counts,
-        str(len(found["blank"])) if "blank" in found else groups,
+        str(len({*found["blank"], *found["no_face"]})) if "blank" in found else groups,
         "" if votes is None else f"{votes:,}",
     )

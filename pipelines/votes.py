@@ -17,7 +17,7 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.expression import canonical_expression
 
-__all__ = ["read_votes"]
+__all__ = ["judged_no_face", "read_votes"]
 
 _EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 _FILE_COLUMNS = ("file", "Image name")
@@ -76,6 +76,25 @@ def read_votes(
     total = counts.sum(axis=1, keepdims=True)
     one_hot = np.eye(len(classes), dtype=np.float32)[labels]
     return np.where(total > 0, counts / np.maximum(total, 1), one_hot).astype(np.float32)
+
+
+def judged_no_face(path: Path, ids: npt.NDArray[np.str_]) -> list[str]:
+    """Names of the faces that most judges call no face; empty if the file has no column `NF`.
+
+    Args:
+        path: A FER+ votes file, read without complaint by `read_votes` before.
+        ids: (N,) names of the faces.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "NF" not in rows[0]:
+        return []
+    column = next(name for name in _FILE_COLUMNS if name in rows[0])
+    found = _match_names([row[column].strip() for row in rows], ids)
+    if found is None:
+        return []
+    against = [float(row["NF"]) > sum(float(row[e]) for e in (*_EMOTIONS, "unknown") if e in row) for row in rows]
+    return [str(name) for name, row in zip(ids, found.tolist(), strict=True) if row >= 0 and against[row]]
 
 
 def _read(path: Path, classes: Sequence[str]) -> _Votes:

@@ -7,7 +7,7 @@ import pytest
 
 from backbones.errors import InputError
 from ensemble.expression import EXPRESSIONS
-from pipelines.votes import read_votes
+from pipelines.votes import judged_no_face, read_votes
 
 HEADER = "Usage,{},neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 ROWS = (
@@ -99,3 +99,19 @@ def test_a_wrong_file_is_refused(text, message, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"found no such file: .*absent\.csv"):
         read(tmp_path / "absent.csv", ["a.png"])
+
+
+def test_faces_that_most_judges_call_no_face(tmp_path):
+    rows = (
+        "Training,{}a.png,0,0,0,0,0,0,0,0,0,10",
+        "Training,{}b.png,1,0,0,0,0,0,0,3,1,5",  # five of ten are not most
+        "Training,{}c.png,1,0,0,0,0,0,0,2,1,6",
+    )
+    path = write(tmp_path / "votes.csv", "file", rows)
+    assert judged_no_face(path, np.array(["x/c.png", "b.png", "unknown.png", "a.png"])) == ["x/c.png", "a.png"]
+
+
+def test_votes_without_a_column_for_no_face(tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text("\n".join([HEADER.removesuffix(",NF"), "Training,a.png,4,0,0,1,3,2,0,0,0"]).format("file") + "\n")
+    assert judged_no_face(path, np.array(["a.png"])) == []
