@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from backbones.errors import InputError
 
-__all__ = ["Backbone", "Head", "InputShape", "Loss", "Normalization", "Tap"]
+__all__ = ["Backbone", "Head", "InputShape", "Loss", "NativeInput", "Normalization", "Tap"]
 
 Tap = Literal["conv", "fc"]
 """Where a head attaches: the last convolutional map (flattened), or the feature vector."""
@@ -37,6 +37,25 @@ class Normalization:
     std: tuple[float, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class NativeInput:
+    """What the public weights of a network were trained on; other inputs work, but are strange to them.
+
+    Written with literal values, so that it can be listed without importing the network.
+
+    Attributes:
+        size: Side of the input in pixels; None where it depends on the weights.
+        channels: 1 grey, 3 RGB.
+        pixels: In words, what becomes of the values 0..255: what `Backbone.normalization` does.
+        template: Alignment template of the faces, as in `data.align`; empty where they were not aligned.
+    """
+
+    size: int | None = None
+    channels: int
+    pixels: str
+    template: str = ""
+
+
 class Backbone(nn.Module):
     """Base class of all backbones.
 
@@ -46,7 +65,8 @@ class Backbone(nn.Module):
     Attributes:
         minimum_size: Smallest side of the input, in pixels, that the network can digest.
         allowed_channels: Input channels the network can be built for.
-        normalization: The input the weights were trained on; None where a network has no own convention.
+        native: What the weights were trained on; None for a network that is trained from nothing.
+        normalization: Their convention for pixel values; None where a network has none of its own.
         shape: The input this instance was built for.
         num_features: Length of the vector that `forward` returns.
         map_shape: (channels, height, width) of what `forward_map` returns.
@@ -54,6 +74,7 @@ class Backbone(nn.Module):
 
     minimum_size: ClassVar[int] = 1
     allowed_channels: ClassVar[tuple[int, ...]] = (1, 3)
+    native: NativeInput | None = None
     normalization: Normalization | None = None
 
     num_features: int
@@ -69,7 +90,7 @@ class Backbone(nn.Module):
         if shape.channels not in self.allowed_channels:
             raise InputError(
                 f"Expected `input.channels` to be one of {list(self.allowed_channels)} for {type(self).__name__}, "
-                f"but got {shape.channels}."
+                f"but got {shape.channels}. Set `input: {{channels: {self.allowed_channels[-1]}}}`."
             )
         self.shape = shape
 

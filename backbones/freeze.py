@@ -6,12 +6,15 @@ counts as frozen when none of its parameters asks for a gradient; nothing else i
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from backbones.contract import Backbone
 from backbones.errors import InputError, nearest
 
-__all__ = ["freeze_all", "freeze_until", "frozen_stages", "rest_frozen"]
+__all__ = ["freeze_all", "freeze_until", "frozen_stages", "release", "rest_batch_norm", "rest_frozen", "trained_stages"]
 
 
 def freeze_until(backbone: Backbone, stage: str) -> None:
@@ -48,6 +51,27 @@ def frozen_stages(backbone: Backbone) -> list[str]:
     return [name for name, part in backbone.stages().items() if _is_frozen(part)]
 
 
+def trained_stages(backbone: Backbone) -> dict[str, list[nn.Parameter]]:
+    """The parameters that learn, by stage and in order; stages without any are left out."""
+    stages = {
+        name: [parameter for parameter in part.parameters() if parameter.requires_grad]
+        for name, part in backbone.stages().items()
+    }
+    return {name: parameters for name, parameters in stages.items() if parameters}
+
+
+def release(stages: Mapping[str, Collection[nn.Parameter]], count: int) -> None:
+    """Let the last `count` stages learn, and keep the others from it.
+
+    Args:
+        stages: What may learn at all, as `trained_stages` found it.
+        count: How many stages, from the last; 0 leaves the head alone.
+    """
+    for depth, parameters in enumerate(reversed(list(stages.values()))):
+        for parameter in parameters:
+            parameter.requires_grad_(depth < count)
+
+
 def rest_frozen(backbone: Backbone) -> None:
     """Put the frozen stages in eval mode; if all are frozen, the backbone as a whole, dropout between them included."""
     if _is_frozen(backbone):
@@ -56,6 +80,13 @@ def rest_frozen(backbone: Backbone) -> None:
     for part in backbone.stages().values():
         if _is_frozen(part):
             part.eval()
+
+
+def rest_batch_norm(backbone: Backbone) -> None:
+    """Put every batch normalisation in eval mode: its mean and variance stay, its scale and shift may learn."""
+    for layer in backbone.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.eval()
 
 
 def _is_frozen(part: nn.Module) -> bool:

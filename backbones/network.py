@@ -6,6 +6,7 @@ during training. Knows the registries, but nothing of data, losses or training.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from backbones.contract import Backbone, Head, InputShape, Tap
-from backbones.freeze import rest_frozen
+from backbones.freeze import rest_batch_norm, rest_frozen
 from backbones.registry import BACKBONES, HEADS
 from backbones.weights import LoadReport, load_weights
 
@@ -30,12 +31,16 @@ class Network(nn.Module):
     Args:
         backbone: With its weights.
         head: Built for the length of what it attaches to.
+
+    Attributes:
+        keeps_statistics: Whether the backbone's batch normalisation rests in training, in stages that learn as well.
     """
 
     def __init__(self, backbone: Backbone, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.keeps_statistics = False
         head.inherit(backbone)
         if head.attach == "conv":
             backbone.discard_features()
@@ -53,10 +58,12 @@ class Network(nn.Module):
         return logits
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training or eval mode; frozen stages stay in eval mode."""
+        """Switch to training or eval mode; frozen stages, and statistics that are kept, stay in eval mode."""
         super().train(mode)
         if mode:
             rest_frozen(self.backbone)
+            if self.keeps_statistics:
+                rest_batch_norm(self.backbone)
         return self
 
 
@@ -102,8 +109,17 @@ def build_network(
     if not pretrained and "pretrained" in BACKBONES.describe(name).parameters:
         parameters = {**parameters, "pretrained": False}
     body: Backbone = BACKBONES.build(name, shape, **parameters)
-    report = load_weights(body, weights, minimum) if weights and pretrained else None
     kind, options = head
     attach: Tap = options.get("attach", HEADS.get(kind).attach)
+    report = load_weights(body, weights, minimum, used=_used(body, attach)) if weights and pretrained else None
     length = math.prod(body.map_shape) if attach == "conv" else body.num_features
     return Network(body, HEADS.build(kind, length, classes, **options)), report
+
+
+def _used(backbone: Backbone, attach: Tap) -> frozenset[str] | None:
+    """Names of the parameters that are left once the head is attached; None for all."""
+    if attach != "conv":
+        return None
+    rest = copy.deepcopy(backbone)
+    rest.discard_features()
+    return frozenset(name for name, _ in rest.named_parameters())

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import backbones.parameter
 
-__all__ = ["REQUIRED", "Parameter", "read_signature"]
+__all__ = ["REQUIRED", "Parameter", "read_signature", "registered_class"]
 
 
 class _Required:
@@ -59,12 +59,16 @@ def read_signature(file: Path, name: str) -> tuple[str, dict[str, Parameter]]:
     Raises:
         ValueError: No class in the file is registered under that name, or an annotation is outside the vocabulary.
     """
-    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and any(_registers(d, name) for d in node.decorator_list):
-            summary = (ast.get_docstring(node) or "").partition("\n")[0]
-            return summary, _parameters(node)
-    raise ValueError(f"Expected a class registered as {name!r} in {file}, but found none.")
+    node = registered_class(ast.parse(file.read_text(encoding="utf-8"), filename=str(file)), name)
+    if node is None:
+        raise ValueError(f"Expected a class registered as {name!r} in {file}, but found none.")
+    return (ast.get_docstring(node) or "").partition("\n")[0], _parameters(node)
+
+
+def registered_class(tree: ast.Module, name: str) -> ast.ClassDef | None:
+    """The class of a module that is registered as `name`."""
+    classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    return next((cls for cls in classes if any(_registers(d, name) for d in cls.decorator_list)), None)
 
 
 def _registers(decorator: ast.expr, name: str) -> bool:

@@ -18,6 +18,7 @@ from backbones.errors import InputError, nearest
 from backbones.layer.input_channels import normalization_for
 
 __all__ = [
+    "CATALOGUED",
     "ScheduleKind",
     "Scheduler",
     "cached_weights",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 ScheduleKind = Literal["cosine", "step", "poly", "constant"]
+
+CATALOGUED = ("vgg16", "vgg16_bn")
+"""Models whose weights the product's own catalogue has under the same name."""
 
 
 class Scheduler(Protocol):
@@ -53,8 +57,8 @@ def create_model(
     *,
     shape: InputShape,
     pretrained: bool = False,
-    drop_rate: float = 0.0,
-    drop_path_rate: float = 0.0,
+    drop_rate: float | None = None,
+    drop_path_rate: float | None = None,
 ) -> Any:
     """Create a timm model without its classifier.
 
@@ -62,8 +66,8 @@ def create_model(
         name: Architecture, or architecture and pretrained tag ("resnet18.a1_in1k").
         shape: Input; models made for one size are built for this one.
         pretrained: Load timm's weights, which must lie in the local cache already.
-        drop_rate: Dropout before the classifier; 0 leaves the model's default.
-        drop_path_rate: Stochastic depth; 0 leaves the model's default.
+        drop_rate: Dropout before the classifier; None leaves the model's default.
+        drop_path_rate: Stochastic depth; None leaves the model's default.
 
     Raises:
         InputError: There is no such model or tag, its weights are not on this disk, or it lacks one of the rates.
@@ -78,7 +82,7 @@ def create_model(
         raise InputError(f"Expected a pretrained tag of `{base}`, but got {name!r}. {nearest(name, known)}")
     overlay = {"file": str(cached_weights(name))} if pretrained else None
     wanted: dict[str, Any] = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
-    wanted = {key: rate for key, rate in wanted.items() if rate}
+    wanted = {key: rate for key, rate in wanted.items() if rate is not None}
     if _config(name).fixed_input_size:
         wanted["img_size"] = shape.size
     try:
@@ -119,8 +123,15 @@ def cached_weights(name: str) -> Path:
     raise InputError(
         f"Expected the pretrained weights of `{name}` on this disk, but they are not in the local cache, and nothing "
         f"is downloaded silently. Fetch them yourself ({source}), then set `pretrained: false` and "
-        "`weights: {file: PATH}`."
+        f"`weights: {{file: PATH}}`.{_alternative(name)}"
     )
+
+
+def _alternative(name: str) -> str:
+    """The catalogue's weights of the same model, for the backbone that takes them."""
+    if name not in CATALOGUED:
+        return ""
+    return f" Or take the backbone `vgg16` and `weights: {name}`, which `ensemble weights fetch {name}` gets."
 
 
 def default_size(name: str) -> int:

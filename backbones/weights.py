@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class LoadReport:
         adapted: Names taken over after a change of shape or value, e.g. kernels summed for grey input.
         missing: Names the file does not fill, because they are absent or of another shape.
         unexpected: Names in the file that fit nothing, beyond what the backbone drops on purpose.
+        dropped: How many tensors of the file were left out on purpose: its old head.
         share: Share of the backbone's parameters, by count of numbers, that were filled.
     """
 
@@ -42,21 +43,26 @@ class LoadReport:
     adapted: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
+    dropped: int
     share: float
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path, suffix: str | None = None) -> dict[str, Tensor]:
     """Read the tensors of a `.safetensors`, `.pt`, `.pth` or `.pth.tar` file onto the CPU.
 
     A training checkpoint is unwrapped (`state_dict`, `model`), and the prefix that data-parallel training puts before
     each name (`module.`) is removed.
+
+    Args:
+        path: The file.
+        suffix: Says what the file is, where its own name does not yet.
 
     Raises:
         InputError: There is no such file, it is damaged, it holds code, or it holds no tensors.
     """
     if not path.is_file():
         raise InputError(f"Expected a weights file at `{path}`, but there is none. Check the path.")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    content = _read_safetensors(path) if (suffix or path.suffix) == ".safetensors" else _read_pickle(path)
     for _ in _WRAPPERS:
         wrapper = next(
             (w for w in _WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(w), Mapping)), ""
@@ -71,7 +77,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix(_MODULE): tensor for name, tensor in tensors.items()}
 
 
-def load_weights(backbone: Backbone, path: Path, minimum: float = 0.9) -> LoadReport:
+def load_weights(
+    backbone: Backbone,
+    path: Path,
+    minimum: float = 0.9,
+    *,
+    used: Collection[str] | None = None,
+    suffix: str | None = None,
+) -> LoadReport:
     """Fill a backbone from a file, before its head is attached.
 
     The file holds an original checkpoint of the architecture, or the state of a whole network of this product, whose
@@ -81,11 +94,14 @@ def load_weights(backbone: Backbone, path: Path, minimum: float = 0.9) -> LoadRe
         backbone: Filled in place, but not touched if too little fits.
         path: See `read_state_dict`.
         minimum: Least share of the parameters that must be filled.
+        used: Names of the parameters that count; the others are dropped when the head is attached. None for all.
+        suffix: See `read_state_dict`.
 
     Raises:
         InputError: The file cannot be read, or fills less than `minimum`.
     """
-    state = read_state_dict(path)
+    state = read_state_dict(path, suffix)
+    given = len(state)
     if any(name.startswith(_BACKBONE) for name in state):
         state = {name.removeprefix(_BACKBONE): t for name, t in state.items() if name.startswith(_BACKBONE)}
     if next(backbone.parameters(), None) is None:
@@ -96,7 +112,7 @@ def load_weights(backbone: Backbone, path: Path, minimum: float = 0.9) -> LoadRe
     converted = backbone.convert_weights(state)
     own = backbone.state_dict()
     fitting = {name: t for name, t in converted.items() if name in own and t.shape == own[name].shape}
-    sizes = {name: parameter.numel() for name, parameter in backbone.named_parameters()}
+    sizes = {name: p.numel() for name, p in backbone.named_parameters() if used is None or name in used}
     share = sum(size for name, size in sizes.items() if name in fitting) / sum(sizes.values())
     # Checkpoints older than the batch counter of batch normalisation lack it; it matters to nobody.
     missing = tuple(name for name in own if name not in fitting and not name.endswith("num_batches_tracked"))
@@ -112,6 +128,7 @@ def load_weights(backbone: Backbone, path: Path, minimum: float = 0.9) -> LoadRe
         adapted=tuple(name for name, t in fitting.items() if id(t) not in originals),
         missing=missing,
         unexpected=tuple(name for name in converted if name not in own),
+        dropped=given - len(converted),
         share=share,
     )
 
@@ -136,7 +153,7 @@ def _read_pickle(path: Path) -> Any:
             f"Expected `{path}` to hold nothing but tensors, but it is damaged or holds code, which is not run. "
             "Save `model.state_dict()` of a model you trust."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except Exception as error:  # a flipped byte makes torch raise about anything
         raise InputError(
             f"Expected `{path}` to be a PyTorch weights file, but it is damaged. Copy it again."
         ) from error

@@ -33,7 +33,8 @@ from pipelines.device import choose_device
 from pipelines.environment import prepare_environment
 from pipelines.face_store import FaceStore
 from pipelines.member import Member, read_spec_file
-from pipelines.member_fit import FitData, fit_member, make_room, member_fingerprint
+from pipelines.member_fit import FitData, fit_member, member_fingerprint
+from pipelines.member_folder import make_room
 from pipelines.member_job import MemberJob
 from pipelines.plan import Plan, make_plan
 from pipelines.trainer import Watcher
@@ -196,7 +197,7 @@ def _measured(job: MemberJob, epochs: int | None) -> dict[str, Any]:
         "views": stored.views, "parameters": spec["parameters"], "epochs": spec["epochs"],
         "best_epoch": spec["best_epoch"], "shortened": epochs is not None, "seconds": spec["seconds"],
         "device": spec["device"], "precision": spec["precision"], "torch": spec["torch"],
-        "threads": job.threads, "weights": job.spec.weights.file if job.spec.weights else None,
+        "threads": job.threads, "weights": job.spec.weights.label if job.spec.weights else None,
     }  # fmt: skip
 
 

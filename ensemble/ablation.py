@@ -1,6 +1,6 @@
 """What each member is worth to a committee: leaving members out, adding them, and the best committee of fewer.
 
-Judges by the cross-fitted NLL and accuracy of the same tree with fewer members. Knows no files and no networks.
+Judges by the held-out NLL and accuracy of the same tree with fewer members. Knows no files and no networks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from backbones.errors import InputError
 from ensemble.committee import Posteriors
 from ensemble.committee_spec import CommitteeNode
-from ensemble.estimate import nested_probs
+from ensemble.estimate import OutOfFold, nested_probs
 from ensemble.metric import accuracy, nll
 from ensemble.rules import Labels
 
@@ -27,8 +27,8 @@ class Step:
     Attributes:
         member: Who was left out or added to come here.
         members: Who is in it.
-        accuracy: Cross-fitted accuracy.
-        nll: Cross-fitted negative log-likelihood.
+        accuracy: Held-out accuracy.
+        nll: Held-out negative log-likelihood.
     """
 
     member: str
@@ -50,7 +50,13 @@ def without(node: CommitteeNode, member: str) -> CommitteeNode | None:
 
 
 def left_out_one_by_one(
-    node: CommitteeNode, posteriors: Posteriors, labels: Labels, *, folds: int = 10, seed: int = 0
+    node: CommitteeNode,
+    posteriors: Posteriors,
+    labels: Labels,
+    *,
+    folds: int = 10,
+    seed: int = 0,
+    fit_on: OutOfFold | None = None,
 ) -> list[Step]:
     """The committee without each of its members in turn, in the tree's order; empty for a single member.
 
@@ -60,24 +66,31 @@ def left_out_one_by_one(
         labels: (N,) true class indices.
         folds: Folds of the nested estimate.
         seed: Seed of the folds.
+        fit_on: Training faces to fit on; None cross-fits on the faces themselves.
     """
     steps = []
     for member in node.members:
         smaller = without(node, member)
         if smaller is not None:
-            steps.append(_step(smaller, member, posteriors, labels, folds, seed))
+            steps.append(_step(smaller, member, posteriors, labels, folds, seed, fit_on))
     return steps
 
 
 def added_one_by_one(
-    node: CommitteeNode, posteriors: Posteriors, labels: Labels, *, folds: int = 10, seed: int = 0
+    node: CommitteeNode,
+    posteriors: Posteriors,
+    labels: Labels,
+    *,
+    folds: int = 10,
+    seed: int = 0,
+    fit_on: OutOfFold | None = None,
 ) -> list[Step]:
     """The committee of the best member alone, of the best two, and so on, in the order of their own NLL."""
     order = sorted(node.members, key=lambda name: (nll(posteriors[name], labels), name))
     steps = []
     for count in range(1, len(order) + 1):
         smaller = _only(node, order[:count])
-        steps.append(_step(smaller, order[count - 1], posteriors, labels, folds, seed))
+        steps.append(_step(smaller, order[count - 1], posteriors, labels, folds, seed, fit_on))
     return steps
 
 
@@ -91,10 +104,11 @@ def pruned(
     costs: Mapping[str, float] | None = None,
     folds: int = 5,
     seed: int = 0,
+    fit_on: OutOfFold | None = None,
 ) -> tuple[CommitteeNode, list[Step]]:
     """Leave members out, one after the other, until the committee is as small or as cheap as wanted.
 
-    Backward elimination: each time the member goes whose absence costs the least cross-fitted NLL; under a budget, the
+    Backward elimination: each time the member goes whose absence costs the least held-out NLL; under a budget, the
     least per unit of cost saved. Once within bounds, members go on leaving as long as the NLL falls without them.
 
     Args:
@@ -106,6 +120,7 @@ def pruned(
         costs: Cost of every member, e.g. milliseconds a face; needed with a budget.
         folds: Folds of the nested estimates.
         seed: Seed of the folds.
+        fit_on: Training faces to fit on; None cross-fits on the faces themselves.
 
     Returns:
         The smaller tree, and the steps that led to it.
@@ -120,11 +135,11 @@ def pruned(
             f"Expected room for at least one member, but got {count if budget is None else f'{budget:g}'}. "
             f"The cheapest, `{cheapest}`, costs {price[cheapest]:.3g}."
         )
-    current = nll(nested_probs(node, posteriors, labels, folds=folds, seed=seed), labels)
+    current = nll(nested_probs(node, posteriors, labels, folds=folds, seed=seed, fit_on=fit_on), labels)
     steps: list[Step] = []
     while len(node.members) > 1:
         fits = _within(node.members, count, budget, price)
-        choices = left_out_one_by_one(node, posteriors, labels, folds=folds, seed=seed)
+        choices = left_out_one_by_one(node, posteriors, labels, folds=folds, seed=seed, fit_on=fit_on)
         # Under a budget a dear member may go for a little more NLL than a cheap one.
         best = min(choices, key=lambda s: ((s.nll - current) / (price[s.member] if not fits else 1.0), s.member))
         if fits and best.nll >= current:
@@ -151,7 +166,8 @@ def _only(node: CommitteeNode, members: Sequence[str]) -> CommitteeNode:
 
 
 def _step(
-    node: CommitteeNode, member: str, posteriors: Posteriors, labels: Labels, folds: int, seed: int
+    node: CommitteeNode, member: str, posteriors: Posteriors, labels: Labels, folds: int, seed: int,
+    fit_on: OutOfFold | None,
 ) -> Step:  # fmt: skip
-    probs = nested_probs(node, posteriors, labels, folds=folds, seed=seed)
+    probs = nested_probs(node, posteriors, labels, folds=folds, seed=seed, fit_on=fit_on)
     return Step(member=member, members=node.members, accuracy=accuracy(probs, labels), nll=nll(probs, labels))

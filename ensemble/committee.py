@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backbones.errors import InputError, nearest
+from backbones.errors import EnsembleError, InputError, nearest
 from ensemble.binding import bind
+from ensemble.calibration import calibrated
 from ensemble.committee_spec import CommitteeNode
 from ensemble.expression import EXPRESSIONS
 from ensemble.fold import stratified_folds
@@ -63,10 +64,20 @@ class Committee:
     Attributes:
         root: The fitted tree.
         classes: K class names, in column order.
+        temperature: What its probabilities are to be scaled by to mean what they say; None if that was not looked into.
+
+    Raises:
+        InputError: The temperature is no positive number.
     """
 
     root: FittedNode
     classes: tuple[str, ...]
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        known = self.temperature
+        if known is not None and not (isinstance(known, int | float) and 0.0 < known < float("inf")):
+            raise InputError(f"Expected `temperature` of the committee to be a positive number, but got {known!r}.")
 
     @classmethod
     def fit(
@@ -109,6 +120,10 @@ class Committee:
         """
         return self.root(_require(self.members, posteriors, len(self.classes)))
 
+    def calibrated(self, probs: Probs) -> Probs:
+        """The committee's own (N, K) probabilities at its temperature; no vote changes."""
+        return calibrated(probs, 1.0 if self.temperature is None else self.temperature)
+
     def outputs(self, posteriors: Posteriors) -> dict[str, Probs]:
         """(N, K) probabilities of every node by its name, the whole committee first."""
         known = _require(self.members, posteriors, len(self.classes))
@@ -116,7 +131,8 @@ class Committee:
 
     def to_json(self) -> dict[str, Any]:
         """The committee as JSON, with rule names, weights by member and exponents in plain sight."""
-        return {"format": FORMAT, "classes": list(self.classes), "committee": _to_json(self.root)}
+        known = {} if self.temperature is None else {"temperature": self.temperature}
+        return {"format": FORMAT, "classes": list(self.classes), **known, "committee": _to_json(self.root)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Committee:
@@ -129,7 +145,10 @@ class Committee:
         if found != FORMAT:
             raise InputError(f"Expected a committee of format {FORMAT!r}, but got {found!r}.")
         try:
-            return cls(root=_from_json(content["committee"], "committee"), classes=tuple(content["classes"]))
+            return cls(
+                root=_from_json(content["committee"], "committee"), classes=tuple(content["classes"]),
+                temperature=content.get("temperature"),
+            )  # fmt: skip
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"Expected a whole committee, but its JSON is damaged: {error!r}. Fit it again."
@@ -148,7 +167,12 @@ def fit_node(node: CommitteeNode, posteriors: Posteriors, labels: Labels, *, fol
         labels: (N,) true class indices.
         folds: Folds for the cross-fitted output of child nodes.
         seed: Seed of the folds.
+
+    Raises:
+        EnsembleError: Groups of the tree are not known yet.
     """
+    if node.pending is not None:
+        raise EnsembleError(f"Expected the groups of `{node.name}` to be known, but they are not. Settle them first.")
     rule = RULES.build(node.rule, **node.parameters)
     over = tuple(
         child if isinstance(child, str) else fit_node(child, posteriors, labels, folds=folds, seed=seed)
@@ -222,6 +246,7 @@ def _to_json(fitted: FittedNode) -> dict[str, Any]:
         "name": node.name,
         "rule": node.rule,
         "parameters": dict(node.parameters),
+        **({} if node.grouped_by is None else {"grouped_by": dict(node.grouped_by)}),
         "learned": learned,
         "over": [child if isinstance(child, str) else _to_json(child) for child in fitted.over],
     }
@@ -238,6 +263,7 @@ def _from_json(content: Mapping[str, Any], where: str) -> FittedNode:
         rule=content["rule"],
         parameters=parameters,
         over=tuple(child if isinstance(child, str) else child.node for child in over),
+        grouped_by=content.get("grouped_by"),
     )
     rule = RULES.build(node.rule, **parameters)
     learned = dict(content["learned"])

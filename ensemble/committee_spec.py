@@ -1,117 +1,46 @@
-"""The committee as written in YAML: checked with every mistake at once, then resolved to explicit members.
+"""Resolves the committee as written in YAML: explicit members, all parameters, and a name for every node.
 
-Knows rule names and their parameters from the registry, and member names from the caller; nothing of probabilities.
+What is wrong with it is `committee_check`'s business. Knows nothing of probabilities.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-from annotated_types import MinLen
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from backbones.errors import InputError, Problem, nearest
-from ensemble.binding import bind, check_component, problems_of
+from backbones.errors import InputError
+from ensemble.binding import bind
+from ensemble.committee_check import MAX_DEPTH, Groups, check_committee, members_by_group, written_nodes
+from ensemble.committee_node import DEFAULT_RULE, CommitteeNode, NodeSpec
+from ensemble.grouping import Evidence, Grouping
 from ensemble.rules import RULES
 
-__all__ = ["DEFAULT_RULE", "MAX_DEPTH", "CommitteeNode", "NodeSpec", "check_committee", "resolve_committee"]
+__all__ = [
+    "DEFAULT_RULE",
+    "MAX_DEPTH",
+    "CommitteeNode",
+    "NodeSpec",
+    "asks_for_groups",
+    "check_committee",
+    "group_notes",
+    "resolve_committee",
+    "settle_groups",
+]
 
-DEFAULT_RULE = "log_likelihood"
-MAX_DEPTH = 6
-"""Levels of a tree: each one multiplies the fits below it by the number of folds, and a YAML alias may be a circle."""
-
-Groups = Mapping[str, Sequence[str]]
-
-
-class NodeSpec(BaseModel):
-    """One node of the tree as written; every other key is a parameter of the rule.
-
-    Attributes:
-        rule: Name of the fusion rule.
-        name: Name of the node; by default that of its groups.
-        members: Names of members and groups whose members the rule fuses. Groups may overlap.
-        over: Instead of `members`: child nodes and names of members.
-        calibrate: Where to put temperatures: `members` scales everything the node fuses before it does, `fused` the
-            result.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    rule: str = DEFAULT_RULE
-    name: Annotated[str, MinLen(1)] | None = None
-    members: Annotated[list[str], MinLen(1)] = []
-    over: Annotated[list[Any], MinLen(1)] = []
-    calibrate: list[Literal["members", "fused"]] = []
+_ASKED = ("groups", "within", "count", "calibrate")
+"""What a node keeps as written until its groups are known."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommitteeNode:
-    """A node with everything decided.
-
-    Attributes:
-        name: Unique in the tree, and no member's name.
-        rule: Name of the fusion rule.
-        parameters: All its parameters, defaults filled in.
-        over: What it fuses, in order: child nodes, and members by name.
-    """
-
-    name: str
-    rule: str
-    parameters: Mapping[str, Any]
-    over: tuple[CommitteeNode | str, ...]
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        """Names of what it fuses, in order."""
-        return tuple(child if isinstance(child, str) else child.name for child in self.over)
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """Names of all members below it, each once, in order of appearance."""
-        names = (n for child in self.over for n in ((child,) if isinstance(child, str) else child.members))
-        return tuple(dict.fromkeys(names))
-
-    def tree(self) -> dict[str, Any]:
-        """The node as YAML would say it, with every member and every parameter named."""
-        over = [child if isinstance(child, str) else child.tree() for child in self.over]
-        return {"name": self.name, "rule": self.rule, **self.parameters, "over": over}
-
-    def walk(self) -> Iterator[CommitteeNode]:
-        """This node and all nodes below it, parents first."""
-        yield self
-        for child in self.over:
-            if isinstance(child, CommitteeNode):
-                yield from child.walk()
-
-
-def check_committee(tree: Any, members: Groups, where: str = "committee") -> list[Problem]:
-    """All that is wrong with a committee.
-
-    Args:
-        tree: The mapping under `committee:`.
-        members: Name of every member, with the groups it belongs to.
-        where: Place of the tree, for messages.
-
-    Returns:
-        One problem per mistake, from the root to the leaves; empty if there is none.
-    """
-    if not members:
-        return [Problem.at(where, "Expected at least 1 member for the committee to fuse, but got none.")]
-    nodes = list(_nodes(tree, where, depth=1))
-    problems = [problem for place, node, depth in nodes for problem in _check_node(node, members, place, depth)]
-    return problems + _check_names(nodes, members, where)
-
-
-def resolve_committee(tree: Any, members: Groups, where: str = "committee") -> CommitteeNode:
+def resolve_committee(
+    tree: Any, members: Groups, where: str = "committee", *, evidence: Evidence | None = None
+) -> CommitteeNode:
     """The committee with explicit member lists, all parameters, and a name for every node.
 
     Args:
         tree: The mapping under `committee:`.
         members: Name of every member, with the groups it belongs to.
         where: Place of the tree, for messages.
+        evidence: What `groups: …` can go by; groups that it does not tell stay pending.
 
     Raises:
         InputError: All problems at once, one a line.
@@ -124,145 +53,116 @@ def resolve_committee(tree: Any, members: Groups, where: str = "committee") -> C
     problems = check_committee(tree, members, where)
     if problems:
         raise InputError("\n".join(problems))
-    given = {node["name"] for _, node, _ in _nodes(tree, where, depth=1) if node.get("name")}
-    return _resolve(tree, members, taken=given | set(members), where=where)
+    given = {node["name"] for _, node, _ in written_nodes(tree, where) if node.get("name")}
+    return _Resolution(members, evidence or Evidence(), taken=given | set(members)).node(tree, where)
 
 
-def _nodes(tree: Any, where: str, depth: int) -> Iterator[tuple[str, Any, int]]:
-    """Place, node and level of every node down to one level too deep, parents first."""
-    yield where, tree, depth
-    over = tree.get("over") if isinstance(tree, Mapping) else None
-    if isinstance(over, list) and depth <= MAX_DEPTH:
-        for row, child in enumerate(over):
-            if not isinstance(child, str):
-                yield from _nodes(child, f"{where}.over[{row}]", depth + 1)
+def settle_groups(node: CommitteeNode, evidence: Evidence) -> CommitteeNode:
+    """A resolved tree with its pending groups known.
+
+    Args:
+        node: The tree.
+        evidence: What the groups go by.
+    """
+    return resolve_committee(node.tree(), dict.fromkeys(node.members, ()), evidence=evidence)
 
 
-def _check_node(node: Any, members: Groups, where: str, depth: int) -> list[Problem]:
-    if depth > MAX_DEPTH:
-        return [Problem.at(where, f"Expected a committee of at most {MAX_DEPTH} levels, but got a node below them.")]
-    if not isinstance(node, Mapping):
-        return [Problem.at(where, f"Expected `{where.rpartition('.')[2]}` to be a mapping, but got {node!r}.")]
-    known = {str(key): value for key, value in node.items()}
-    rule = known.get("rule", DEFAULT_RULE)
-    parameters = {key: value for key, value in known.items() if key not in NodeSpec.model_fields}
-    problems = _check_shape(known, where)
-    if isinstance(rule, str):
-        problems += _check_rule(rule, parameters, where)
-    if "members" in known and "over" in known:
-        problems.append(Problem.at(where, "Expected either `members` or `over`, but got both."))
-    problems += _check_entries(known.get("members"), members, f"{where}.members", nearest_of=_groups(members))
-    return problems + _check_entries(known.get("over"), members, f"{where}.over", nearest_of={})
+def asks_for_groups(tree: Any) -> bool:
+    """Whether a tree as written has a node with `groups`."""
+    return any(isinstance(node, Mapping) and node.get("groups") for _, node, _ in written_nodes(tree, ""))
 
 
-def _check_rule(rule: str, parameters: Mapping[str, Any], where: str) -> list[Problem]:
-    problems = check_component(rule, parameters, RULES, where, key="rule")
-    if not problems:
-        try:  # Rules are cheap to build, and some parameters are valid only together.
-            RULES.build(rule, **bind(rule, parameters, RULES, where, key="rule"))
-        except InputError as error:
-            problems.append(Problem.at(where, str(error)))
-    return problems
+def group_notes(node: CommitteeNode) -> list[str]:
+    """What the user should know of the groups that were asked for: where they make no tree."""
+    notes = []
+    for inner in node.walk():
+        facts = inner.grouped_by or {}
+        sizes = [len(names) for names in facts.get("groups", {}).values()]
+        if len(sizes) == 1 or set(sizes) == {1}:
+            reason = "all members are in one group" if len(sizes) == 1 else "every member is a group of its own"
+            notes.append(f"committee: by {facts['criterion']} {reason}, so `{inner.rule}` fuses them flat")
+    return notes
 
 
-def _check_shape(node: Mapping[str, Any], where: str) -> list[Problem]:
-    try:
-        NodeSpec.model_validate(node)
-    except ValidationError as error:
-        return problems_of(error, node, where)
-    return []
+class _Resolution:
+    """What the nodes of one tree share while they are resolved."""
 
+    def __init__(self, members: Groups, evidence: Evidence, *, taken: set[str]) -> None:
+        self.members, self.evidence, self.taken = members, evidence, taken
 
-def _check_entries(entries: Any, members: Groups, where: str, *, nearest_of: Groups) -> list[Problem]:
-    """Names that are none, or are given twice; `nearest_of` holds the groups that may stand beside members."""
-    if not isinstance(entries, list):
-        return []
-    problems = []
-    names = [entry for entry in entries if isinstance(entry, str)]
-    for row, entry in enumerate(entries):
-        if isinstance(entry, str) and entry not in members and entry not in nearest_of:
-            problems.append(Problem.at(f"{where}[{row}]", _unknown(entry, members, nearest_of)))
-    for name, count in Counter(names).items():
-        if count > 1:
-            problems.append(Problem.at(where, f"Expected each name once, but got {name!r} {count} times."))
-    return problems
+    def node(self, tree: Mapping[str, Any], where: str) -> CommitteeNode:
+        spec = NodeSpec.model_validate(dict(tree))
+        grouping = self._grouping(spec)
+        parameters = bind(spec.rule, spec.model_extra or {}, RULES, where, key="rule")
+        if spec.groups is not None and grouping is None:
+            asked = {key: tree[key] for key in _ASKED if key in tree}
+            name = spec.name or self.free(spec.groups)
+            everyone = tuple(self.members)
+            return CommitteeNode(name=name, rule=spec.rule, parameters=parameters, over=everyone, pending=asked)
+        over = self._over(spec, where) if grouping is None else self._groups(grouping, spec, where)
+        name = spec.name or self._free_name(spec, over)
+        facts = grouping.facts() if grouping is not None else spec.grouped_by
+        return self._calibrated(spec, CommitteeNode(
+            name=name, rule=spec.rule, parameters=parameters, over=over, grouped_by=facts
+        ))  # fmt: skip
 
+    def _grouping(self, spec: NodeSpec) -> Grouping | None:
+        if spec.groups is None:
+            return None
+        return self.evidence.group(spec.groups, tuple(self.members), spec.count)
 
-def _unknown(entry: str, members: Groups, groups: Groups) -> str:
-    if entry in _groups(members):
-        return (
-            f"Expected a member or a node in `over`, but got the group {entry!r}. "
-            f"Write `members: [{entry}]`, or a node `{{rule: mean, members: [{entry}]}}`."
+    def _over(self, spec: NodeSpec, where: str) -> tuple[CommitteeNode | str, ...]:
+        if spec.over:
+            children = enumerate(spec.over)
+            return tuple(c if isinstance(c, str) else self.node(c, f"{where}.over[{row}]") for row, c in children)
+        if not spec.members:
+            return tuple(self.members)
+        groups = members_by_group(self.members)
+        chosen = {name for entry in spec.members for name in ([entry] if entry in self.members else groups[entry])}
+        return tuple(name for name in self.members if name in chosen)
+
+    def _groups(self, grouping: Grouping, spec: NodeSpec, where: str) -> tuple[CommitteeNode | str, ...]:
+        """A node for every group, the member itself where it is alone, and all members where they are one group."""
+        if len(grouping.groups) == 1:
+            return tuple(self.members)
+        within = {"rule": spec.within} if isinstance(spec.within, str) else spec.within
+        over: list[CommitteeNode | str] = []
+        for label, names in grouping.groups.items():
+            if len(names) == 1:
+                over.append(names[0])
+            else:
+                name = self.free(f"{grouping.criterion}:{label}")
+                over.append(self.node({**within, "name": name, "members": list(names)}, f"{where}.within"))
+        return tuple(over)
+
+    def _calibrated(self, spec: NodeSpec, node: CommitteeNode) -> CommitteeNode:
+        """The node with the temperatures before and behind it that are asked for."""
+        over = node.over
+        if "members" in spec.calibrate:
+            over = tuple(self._temperature(f"{_name_of(child)}@{node.name}", child) for child in over)
+        name = self.free(f"{node.name}@raw") if "fused" in spec.calibrate else node.name
+        inner = CommitteeNode(
+            name=name, rule=node.rule, parameters=node.parameters, over=over, grouped_by=node.grouped_by
         )
-    kinds = "a member or a group" if groups else "a member"
-    return f"Expected {kinds}, but got {entry!r}. {nearest(entry, {*members, *groups})}"
+        if "fused" not in spec.calibrate:
+            return inner
+        return CommitteeNode(name=node.name, rule="temperature", parameters={}, over=(inner,))
 
+    def _temperature(self, name: str, child: CommitteeNode | str) -> CommitteeNode:
+        return CommitteeNode(name=self.free(name), rule="temperature", parameters={}, over=(child,))
 
-def _check_names(nodes: Sequence[tuple[str, Any, int]], members: Groups, where: str) -> list[Problem]:
-    """Names that more than one node, a node and a member, or a member and a group share."""
-    problems = []
-    first: dict[str, str] = dict.fromkeys(members, "a member")
-    for place, node, _ in nodes:
-        name = node.get("name") if isinstance(node, Mapping) else None
-        if isinstance(name, str) and name in first:
-            message = f"Expected a name of its own for the node, but {name!r} is the name of {first[name]}."
-            problems.append(Problem.at(f"{place}.name", message))
-        elif isinstance(name, str):
-            first[name] = f"the node `{place}`"
-    for group, names in _groups(members).items():
-        if group in members and list(names) != [group]:
-            message = f"Expected different names for members and groups, but {group!r} is both."
-            problems.append(Problem.at(where, message))
-    return problems
+    def _free_name(self, spec: NodeSpec, over: tuple[CommitteeNode | str, ...]) -> str:
+        """A name that says what the node fuses: its groups, its children, or "all"; numbered if that is taken."""
+        names = [spec.groups] if spec.groups else spec.members or [_name_of(child) for child in over if spec.over]
+        return self.free("+".join(names or ["all"]))
 
-
-def _groups(members: Groups) -> dict[str, list[str]]:
-    """Members of every group, in order."""
-    groups: dict[str, list[str]] = {}
-    for member, names in members.items():
-        for group in names:
-            groups.setdefault(group, []).append(member)
-    return groups
-
-
-def _resolve(tree: Mapping[str, Any], members: Groups, *, taken: set[str], where: str) -> CommitteeNode:
-    spec = NodeSpec.model_validate(dict(tree))
-    over: tuple[CommitteeNode | str, ...] = tuple(members)
-    if spec.over:
-        over = tuple(
-            child if isinstance(child, str) else _resolve(child, members, taken=taken, where=f"{where}.over[{row}]")
-            for row, child in enumerate(spec.over)
-        )
-    elif spec.members:
-        groups = _groups(members)
-        chosen = {name for entry in spec.members for name in ([entry] if entry in members else groups[entry])}
-        over = tuple(name for name in members if name in chosen)
-    parameters = bind(spec.rule, spec.model_extra or {}, RULES, where, key="rule")
-    name = spec.name or _free_name(spec, over, taken)
-    if "members" in spec.calibrate:
-        over = tuple(_calibrated(child, f"{_name_of(child)}@{name}", taken) for child in over)
-    if "fused" not in spec.calibrate:
-        return CommitteeNode(name=name, rule=spec.rule, parameters=parameters, over=over)
-    raw = CommitteeNode(name=_free(f"{name}@raw", taken), rule=spec.rule, parameters=parameters, over=over)
-    return CommitteeNode(name=name, rule="temperature", parameters={}, over=(raw,))
-
-
-def _calibrated(child: CommitteeNode | str, name: str, taken: set[str]) -> CommitteeNode:
-    return CommitteeNode(name=_free(name, taken), rule="temperature", parameters={}, over=(child,))
+    def free(self, base: str) -> str:
+        """The name itself, or with a number if it is taken; it is taken from now on."""
+        numbered = (base if n == 1 else f"{base}#{n}" for n in range(1, len(self.taken) + 2))
+        name = next(candidate for candidate in numbered if candidate not in self.taken)
+        self.taken.add(name)
+        return name
 
 
 def _name_of(child: CommitteeNode | str) -> str:
     return child if isinstance(child, str) else child.name
-
-
-def _free_name(spec: NodeSpec, over: tuple[CommitteeNode | str, ...], taken: set[str]) -> str:
-    """A name that says what the node fuses: its groups, its children, or "all"; numbered if that is taken."""
-    return _free("+".join(spec.members or ([_name_of(c) for c in over] if spec.over else ["all"])), taken)
-
-
-def _free(base: str, taken: set[str]) -> str:
-    """The name itself, or with a number if it is taken."""
-    numbered = (base if n == 1 else f"{base}#{n}" for n in range(1, len(taken) + 2))
-    name = next(candidate for candidate in numbered if candidate not in taken)
-    taken.add(name)
-    return name

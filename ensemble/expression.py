@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from backbones.errors import InputError, nearest
 
-__all__ = ["EXPRESSIONS", "canonical_classes", "canonical_expression"]
+__all__ = ["EXPRESSIONS", "UNCERTAIN", "canonical_classes", "canonical_expression", "class_index", "class_named"]
 
 EXPRESSIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """FER2013's classes 0..6, in order: the default class list everywhere."""
+
+UNCERTAIN = "uncertain"
+"""Stands where a face's label would, if the committee is not sure enough of it. No class may have this name."""
 
 _SYNONYMS = {
     "angry": ("anger", "an", "ang", "0"),
@@ -39,7 +43,8 @@ def canonical_classes(names: Iterable[str]) -> tuple[tuple[str, ...], dict[str, 
     """Choose the class list of a data set and map its own names onto it.
 
     If every name means one of `EXPRESSIONS`, that is the class list. Otherwise the data set carries its own: the
-    expressions it has, in `EXPRESSIONS` order, then its other names, sorted.
+    expressions it has, in `EXPRESSIONS` order, then its other names, sorted. Of several names that mean one expression,
+    all but its own keep to themselves: whether they are one class is for the user to say.
 
     Args:
         names: The class names as found (folder names, say).
@@ -48,13 +53,15 @@ def canonical_classes(names: Iterable[str]) -> tuple[tuple[str, ...], dict[str, 
         The class list, and for every name found its class.
 
     Raises:
-        InputError: Two of the names mean the same class, or there are fewer than two.
+        InputError: Two of the names differ in case alone, or there are fewer than two.
 
     Example:
         >>> canonical_classes(["joy", "contempt"])
         (('happy', 'contempt'), {'contempt': 'contempt', 'joy': 'happy'})
     """
-    found = {name: canonical_expression(name) or name.strip().lower() for name in sorted(set(names))}
+    plain = {name: name.strip().lower() for name in sorted(set(names))}
+    meant = Counter(canonical_expression(name) for name in plain)
+    found = {n: e if (e := canonical_expression(n)) and meant[e] == 1 else own for n, own in plain.items()}
     targets = list(found.values())
     twice = sorted({t for t in targets if targets.count(t) > 1})
     if twice:
@@ -73,7 +80,18 @@ def class_index(name: str, classes: Sequence[str]) -> int:
     Raises:
         InputError: The name is none of `classes`.
     """
-    wanted = name if name in classes else canonical_expression(name)
-    if wanted is None or wanted not in classes:
+    wanted = class_named(name, classes)
+    if wanted is None:
         raise InputError(f"Expected a class of {list(classes)}, but got {name!r}. {nearest(name, classes)}")
     return list(classes).index(wanted)
+
+
+def class_named(name: str, classes: Sequence[str]) -> str | None:
+    """The class that a name means, by itself, in other letters, or as a synonym; None if it means none of them.
+
+    Example:
+        >>> class_named("Joy", ["happy", "contempt"]), class_named("joy", ["joy", "contempt"])
+        ('happy', 'joy')
+    """
+    options = (name, name.strip().lower(), canonical_expression(name))
+    return next((option for option in options if option is not None and option in classes), None)

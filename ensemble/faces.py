@@ -6,6 +6,7 @@ Holds arrays only: which file they came from, and how they were decoded, is the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +34,7 @@ class Faces:
         votes: (N, K) float32 label distributions of several judges, where known.
         digest: sha256 of pixels and labels, independent of the order and the names of the faces.
         names_digest: sha256 of the ids in order. Both digests together determine what a fit sees.
+        mapped: Whether `data: {classes: …}` made the classes; then their names count in the digest.
     """
 
     split: str
@@ -43,6 +45,7 @@ class Faces:
     votes: npt.NDArray[np.float32] | None = None
     digest: str
     names_digest: str
+    mapped: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.images) == len(self.labels):
@@ -88,15 +91,28 @@ class Faces:
         """The faces at `rows` (anything numpy indexes with), with digests of their own."""
         images, labels = np.ascontiguousarray(self.images[rows]), self.labels[rows]
         votes = None if self.votes is None else self.votes[rows]
-        digest = content_digest(images, labels, votes)
+        digest = content_digest(images, labels, votes, classes=self.classes if self.mapped else ())
         ids = self.ids[rows]
         return replace(
             self, ids=ids, images=images, labels=labels, votes=votes, digest=digest, names_digest=digest_of_ids(ids)
         )
 
 
-def content_digest(images: npt.NDArray[Any], labels: npt.NDArray[Any], votes: npt.NDArray[Any] | None = None) -> str:
-    """sha256 over the sorted digests of single faces (shape, pixels, label, votes): the order of faces is ignored."""
+def content_digest(
+    images: npt.NDArray[Any],
+    labels: npt.NDArray[Any],
+    votes: npt.NDArray[Any] | None = None,
+    *,
+    classes: Sequence[str] = (),
+) -> str:
+    """sha256 over the sorted digests of single faces (shape, pixels, label, votes): the order of faces is ignored.
+
+    Args:
+        images: (N, …) pixels.
+        labels: (N,) class indices.
+        votes: (N, K) label distributions, if known.
+        classes: Names of the classes, where another name is to give another digest.
+    """
     shape = repr(tuple(images.shape[1:])).encode()
     singles = []
     for row in range(len(labels)):
@@ -106,7 +122,7 @@ def content_digest(images: npt.NDArray[Any], labels: npt.NDArray[Any], votes: np
         if votes is not None:
             single.update(np.ascontiguousarray(votes[row], dtype="<f4").data)
         singles.append(single.digest())
-    return hashlib.sha256(b"".join(sorted(singles))).hexdigest()
+    return hashlib.sha256(b"".join([*sorted(singles), "\n".join(classes).encode()])).hexdigest()
 
 
 def digest_of_ids(ids: npt.NDArray[np.str_]) -> str:

@@ -6,8 +6,11 @@ pipelines' business.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ensemble.canonical import digest_of
-from ensemble.spec import MemberName, Spec
+from ensemble.class_map import ClassMap
+from ensemble.spec import Classes, MemberName, Spec
 
 __all__ = ["OUTSIDE", "BorrowedSpec", "LoanSpec", "OutsideSpec", "PosteriorsSpec"]
 
@@ -23,10 +26,14 @@ class PosteriorsSpec(Spec):
     Attributes:
         file: A table (.csv, .jsonl, .parquet) or arrays (.npz), beside the YAML or in the working directory.
         sha256: Digest of the file, filled in when the fit is planned.
+        classes: What becomes of classes that the data does not have: one of the data's, or null to leave one out.
     """
+
+    _later = ("classes",)
 
     file: str
     sha256: str | None = None
+    classes: Classes | None = None
 
 
 class LoanSpec(Spec):
@@ -36,11 +43,15 @@ class LoanSpec(Spec):
         folder: The committee: its folder, its name, or its MLflow run.
         member: Name of the member there.
         sha256: Digest of its weights, filled in when the fit is planned.
+        classes: What becomes of classes that the data does not have: one of the data's, or null to leave one out.
     """
+
+    _later = ("classes",)
 
     folder: str
     member: str | None = None
     sha256: str | None = None
+    classes: Classes | None = None
 
 
 class OutsideSpec(Spec):
@@ -62,7 +73,7 @@ class OutsideSpec(Spec):
         Args:
             data_digest: Digest of the faces of the fit.
         """
-        return _key(OUTSIDE, data_digest, self.posteriors.sha256)
+        return _key(OUTSIDE, data_digest, self.posteriors.sha256, self.posteriors.classes)
 
 
 class BorrowedSpec(Spec):
@@ -78,14 +89,17 @@ class BorrowedSpec(Spec):
     groups: tuple[str, ...] = ()
     committee: LoanSpec
 
-    def fingerprint(self, data_digest: str) -> str:
+    def fingerprint(self, data_digest: str, class_map: ClassMap | None = None) -> str:
         """The resume key: the content of its weights, and the faces it is evaluated on.
 
         Args:
             data_digest: Digest of the faces of the fit.
+            class_map: From the classes of its network to the data's; None if they are the same.
         """
-        return _key("borrowed", data_digest, self.committee.sha256)
+        return _key("borrowed", data_digest, self.committee.sha256, class_map and class_map.state())
 
 
-def _key(kind: str, data_digest: str, sha256: str | None) -> str:
-    return digest_of({"version": _FINGERPRINT_VERSION, "kind": kind, "data": data_digest, "sha256": sha256})
+def _key(kind: str, data_digest: str, sha256: str | None, classes: Any) -> str:
+    """The digest; `classes` counts only where there is a map of them."""
+    content = {"version": _FINGERPRINT_VERSION, "kind": kind, "data": data_digest, "sha256": sha256}
+    return digest_of(content | ({"classes": classes} if classes else {}))

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError, nearest
-from ensemble.expression import canonical_expression
+from ensemble.class_map import ClassMap, Wanted
+from ensemble.expression import class_named
 from ensemble.rules import Probs
 
-__all__ = ["PosteriorTable", "check_ids", "matching_columns"]
+__all__ = ["PosteriorTable", "check_ids", "mapped_columns", "matching_columns"]
 
 Rows = npt.NDArray[np.int64]
 
@@ -176,10 +177,11 @@ def matching_columns(source: str, names: Collection[str], classes: Sequence[str]
     """
     found: dict[str, str] = {}
     for name in names:
-        target = _meant(name, classes)
+        target = class_named(name, classes)
         if target is None and exact:
             raise InputError(
-                f"Expected the classes {', '.join(classes)} in {source}, but got {name!r}. {nearest(name, classes)}"
+                f"Expected the classes {', '.join(classes)} in {source}, but got {name!r}. {nearest(name, classes)} "
+                f"Say what becomes of it: `classes: {{{name}: null}}` beside `file` leaves it out."
             )
         if target is not None and target in found:
             raise InputError(
@@ -197,10 +199,27 @@ def matching_columns(source: str, names: Collection[str], classes: Sequence[str]
     return {name: found[name] for name in classes}
 
 
-def _meant(name: str, classes: Sequence[str]) -> str | None:
-    """The class that a name means, by itself, in other letters, or as an alias."""
-    options = (name, name.strip().lower(), canonical_expression(name))
-    return next((option for option in options if option in classes), None)
+def mapped_columns(
+    source: str, names: Collection[str], classes: Sequence[str], wanted: Wanted, *, exact: bool
+) -> ClassMap:
+    """Which columns hold classes, and what becomes of each of them.
+
+    Args:
+        source: The file, for messages.
+        names: Class names as the file has them.
+        classes: The data's classes.
+        wanted: What becomes of classes of the file.
+        exact: Whether every name has to be a class; otherwise those that are no class, and are not mapped, are ignored.
+
+    Returns:
+        From the columns, under the file's names, to the data's classes.
+
+    Raises:
+        InputError: As from `ClassMap.between`.
+    """
+    mapped = {class_named(key, list(names)) for key in wanted}
+    columns = [name for name in names if exact or name in mapped or class_named(name, classes)]
+    return ClassMap.between(columns, classes, wanted, where=source)
 
 
 def _base(name: str) -> str:

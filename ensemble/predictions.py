@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from ensemble.expression import UNCERTAIN
 
-__all__ = ["Predictions"]
+__all__ = ["Predictions", "check_min_confidence"]
 
 _TOLERANCE = 1e-3
 
@@ -24,10 +25,12 @@ class Predictions:
         probs: (N, K) float64, rows sum to 1.
         classes: K class names, in column order.
         labels: (N,) true class indices, if known.
-        agreement: (N,) share of members whose own vote is the predicted class, if several voted.
+        agreement: (N,) share of members whose own vote is the most probable class, if several voted.
+        min_confidence: Faces below it are left undecided; None decides all.
 
     Raises:
-        InputError: Wrong shapes, NaN, probabilities outside [0, 1], rows that do not sum to 1, duplicate ids.
+        InputError: Wrong shapes, NaN, probabilities outside [0, 1], rows that do not sum to 1, duplicate ids, or a
+            least confidence outside (0, 1].
 
     Example:
         >>> p = Predictions(ids=np.array(["a"]), probs=np.array([[0.2, 0.8]]), classes=("happy", "sad"))
@@ -40,11 +43,13 @@ class Predictions:
     classes: tuple[str, ...]
     labels: npt.NDArray[np.int64] | None = None
     agreement: npt.NDArray[np.float64] | None = None
+    min_confidence: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", np.asarray(self.ids, dtype=np.str_))
         object.__setattr__(self, "probs", np.asarray(self.probs, dtype=np.float64))
         object.__setattr__(self, "classes", tuple(self.classes))
+        check_min_confidence(self.min_confidence)
         self._check_shapes()
         self._check_probabilities()
 
@@ -79,13 +84,19 @@ class Predictions:
 
     @property
     def names(self) -> list[str]:
-        """Name of the most probable class of each face."""
-        return [self.classes[k] for k in self.votes]
+        """Name of the most probable class of each face, or `uncertain` where it is left undecided."""
+        pairs = zip(self.votes, self.decided, strict=True)
+        return [self.classes[vote] if decided else UNCERTAIN for vote, decided in pairs]
 
     @property
     def confidence(self) -> npt.NDArray[np.float64]:
         """(N,) probability of the most probable class."""
         return np.asarray(self.probs.max(axis=1))
+
+    @property
+    def decided(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether a face is sure enough to have a label."""
+        return np.asarray(self.confidence >= (self.min_confidence or 0.0), dtype=np.bool_)
 
     def aligned(self, ids: npt.NDArray[Any], classes: tuple[str, ...]) -> Predictions:
         """The same predictions in the order of `ids`.
@@ -110,4 +121,19 @@ class Predictions:
             classes=self.classes,
             labels=None if self.labels is None else self.labels[order],
             agreement=None if self.agreement is None else self.agreement[order],
+            min_confidence=self.min_confidence,
         )
+
+
+def check_min_confidence(value: float | None, *, name: str = "min_confidence") -> None:
+    """Refuse a least confidence that is none.
+
+    Args:
+        value: The least confidence; None for no limit.
+        name: What the user calls it.
+
+    Raises:
+        InputError: It is not above 0, or above 1.
+    """
+    if value is not None and not 0.0 < value <= 1.0:
+        raise InputError(f"Expected `{name}` to be above 0 and at most 1, but got {value:g}.")

@@ -6,16 +6,19 @@ Which component names exist is the registries' business; files and arrays are th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_serializer
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ensemble.align_spec import AlignSpec
 from ensemble.canonical import digest_of
+from ensemble.unfreeze_spec import UnfreezeSpec
+from ensemble.weights_spec import OptionalWeights, WeightsSpec
 
 __all__ = [
+    "Classes",
     "ComponentSpec",
     "DataSpec",
     "FreezeSpec",
@@ -32,9 +35,20 @@ _FINGERPRINT_VERSION = 2
 
 
 class Spec(BaseModel):
-    """Base of all specs: frozen, keyword-only, no unknown fields."""
+    """Base of all specs: frozen, keyword-only, no unknown fields.
+
+    Attributes:
+        _later: Fields that are written only where they are set, so that the fingerprints of specs without them stay
+            what they were before there were such fields.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    _later: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_unset_later_fields(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key not in self._later or value}
 
 
 class ComponentSpec(BaseModel):
@@ -64,6 +78,17 @@ Named = Annotated[ComponentSpec, BeforeValidator(_named)]
 MemberName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
+def _with_text_keys(value: Any) -> Any:
+    """Classes that go by numbers are names, too: `{1: surprise}`."""
+    if not isinstance(value, Mapping):
+        return value
+    return {str(key) if isinstance(key, int) and not isinstance(key, bool) else key: v for key, v in value.items()}
+
+
+Classes = Annotated[dict[str, Annotated[str, Field(min_length=1)] | None], BeforeValidator(_with_text_keys)]
+"""Classes of a source, and what becomes of them: another class, or None to leave them out."""
+
+
 class InputSpec(Spec):
     """What a network sees of a face.
 
@@ -74,6 +99,8 @@ class InputSpec(Spec):
         interpolation: How faces of another size are resampled.
         crop: Resample faces to this side, of which training sees random windows of `size`, all else the central one.
     """
+
+    _later = ("crop",)
 
     size: Annotated[int, Field(ge=8, le=1024)] | None = None
     channels: Literal[1, 3] = 1
@@ -91,37 +118,28 @@ class InputSpec(Spec):
             raise PydanticKnownError("greater_than_equal", {"ge": size})
         return crop
 
-    @model_serializer(mode="wrap")
-    def _without_no_crop(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Leaves `crop` out where there is none, so that fingerprints of specs without it stay what they were."""
-        return {key: value for key, value in handler(self).items() if key != "crop" or value is not None}
-
-
-class WeightsSpec(Spec):
-    """Pretrained weights of the backbone.
-
-    Attributes:
-        file: A local file (.safetensors, .pt, .pth, .pth.tar).
-        optional: Leave the member out, with a note, where the file is absent; otherwise that is an error.
-        minimum: Least share of the backbone's parameters that the file must fill.
-        sha256: Digest of the file, filled in when the fit is planned.
-    """
-
-    file: str
-    optional: bool = False
-    minimum: Annotated[float, Field(ge=0, le=1)] = 0.9
-    sha256: str | None = None
-
 
 class FreezeSpec(Spec):
-    """Which part of the backbone keeps its weights.
+    """Which part of the backbone keeps its weights, or its batch statistics.
 
     Attributes:
         until: Name of the last frozen stage (that stage and all before it), or `backbone` for all of it: then features
             are computed once and cached, and only the head is trained.
+        batch_norm: Batch normalisation in the stages that learn keeps its running mean and variance, too; its scale and
+            shift learn.
     """
 
-    until: str
+    _later = ("batch_norm",)
+
+    until: str | None = None
+    batch_norm: Annotated[bool, Field(validate_default=True)] = False
+
+    @field_validator("batch_norm")
+    @classmethod
+    def _freezes_something(cls, batch_norm: bool, info: ValidationInfo) -> bool:
+        if not batch_norm and info.data.get("until", "") is None:  # a wrong `until` is absent
+            raise PydanticCustomError("freeze", "true, where no stage is named by `until`")
+        return batch_norm
 
 
 class OptimizerSpec(Spec):
@@ -131,14 +149,19 @@ class OptimizerSpec(Spec):
         kind: Algorithm.
         lr: Peak learning rate of the head (and of the backbone, unless `backbone_lr` is given).
         backbone_lr: Learning rate of the backbone.
+        layer_decay: The backbone's last stage learns at this share of its rate, the stage before at this share of
+            that, and so on to the first; none leaves all stages at one rate.
         weight_decay: Decoupled for adamw, L2 for the others; not applied to biases and normalisation layers.
         momentum: For sgd and rmsprop.
         nesterov: For sgd.
     """
 
+    _later = ("layer_decay",)
+
     kind: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
     lr: Annotated[float, Field(gt=0)] = 1e-3
     backbone_lr: Annotated[float, Field(gt=0)] | None = None
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = True
@@ -173,6 +196,7 @@ class DataSpec(BaseModel):
         reader: Name of the reader; None lets the source's layout decide.
         align: Finds and aligns the face in every image, leaving out images without one; None takes them as they are.
         dedupe: Leave training faces out that are the same picture as a validation face.
+        classes: Other names for classes of the source, as in `{joy: happy, contempt: null}`; null leaves a class out.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -182,6 +206,7 @@ class DataSpec(BaseModel):
     reader: str | None = None
     align: AlignSpec | None = None
     dedupe: bool = False
+    classes: Classes | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -201,6 +226,7 @@ class MemberSpec(Spec):
         input: What the network sees.
         weights: Pretrained weights; None trains from random initialisation.
         freeze: Frozen part of the backbone; None trains all of it.
+        unfreeze: When the stages that are not frozen begin to learn; None trains them from the first epoch.
         augment: Name of a preset, or a list of albumentations transforms.
         targets: Train on the labels, or on the judges' votes.
         optimizer: Optimiser.
@@ -214,7 +240,11 @@ class MemberSpec(Spec):
         patience: Stop after so many epochs without a better one.
         precision: Arithmetic of training; `auto` takes bfloat16 where the processor multiplies it in hardware.
             Validation and prediction are always float32.
+        folds: Train so many copies, each without its own fold of the training faces. Their mean is the member; together
+            they judge every training face unseen, and the committee is fitted on that.
     """
+
+    _later = ("unfreeze", "folds")
 
     name: MemberName
     groups: tuple[str, ...] = ()
@@ -222,8 +252,9 @@ class MemberSpec(Spec):
     head: Named = ComponentSpec(kind="linear")
     loss: Named = ComponentSpec(kind="cross_entropy")
     input: InputSpec = InputSpec()
-    weights: WeightsSpec | None = None
+    weights: OptionalWeights = None
     freeze: FreezeSpec | None = None
+    unfreeze: UnfreezeSpec | None = None
     augment: str | tuple[ComponentSpec, ...] = "none"
     targets: Literal["labels", "votes"] = "labels"
     optimizer: OptimizerSpec = OptimizerSpec()
@@ -236,6 +267,7 @@ class MemberSpec(Spec):
     select: Literal["nll", "accuracy", "last"] = "nll"
     patience: Annotated[int, Field(ge=1)] | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
 
     @property
     def frozen_backbone(self) -> bool:
@@ -250,5 +282,6 @@ class MemberSpec(Spec):
         Args:
             data_digest: Digest of the faces that it is trained and validated on.
         """
-        content = self.model_dump(mode="json", exclude={"name": True, "groups": True, "weights": {"file", "optional"}})
+        ignored: dict[str, Any] = {"name": True, "groups": True, "weights": WeightsSpec.besides_content()}
+        content = self.model_dump(mode="json", exclude=ignored)
         return digest_of({"version": _FINGERPRINT_VERSION, "data": data_digest, "member": content})

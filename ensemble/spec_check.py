@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from backbones.errors import Problem
 from ensemble.binding import problems_of
+from ensemble.weights_spec import WeightsSpec
 
 __all__ = ["check_spec", "merged"]
 
@@ -35,7 +36,7 @@ def check_spec(model: type[M], content: Any, where: str) -> tuple[M | None, list
 def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """A member's own settings over the defaults, nested mappings field by field.
 
-    A component of another kind replaces the default one, since its parameters would not fit.
+    A component of another kind, or weights from elsewhere, replace the default ones, whose details would not fit.
 
     Example:
         >>> merged({"input": {"size": 48, "channels": 1}, "epochs": 6}, {"input": {"size": 112}})
@@ -50,6 +51,7 @@ def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
             isinstance(base, Mapping)
             and isinstance(value, Mapping)
             and value.get("kind", base.get("kind")) == base.get("kind")
+            and not (key == "weights" and WeightsSpec.replaces(base, value))
         )
         result[key] = merged(base, value) if same_kind else value  # type: ignore[arg-type]
     return result

@@ -20,8 +20,8 @@ _Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Number = StrictInt | _Float
 _Choice = StrictInt | _Float | StrictBool | StrictStr | None
 
-_FIXED = ("name", "groups", "weights")
-"""What is no hyper-parameter: it names the member, or is read before the search starts."""
+_FIXED = ("name", "groups", "weights", "folds")
+"""What is no hyper-parameter: it names the member, is read before the search starts, or is left to the fit."""
 
 
 class SearchSpec(Spec):
@@ -143,7 +143,7 @@ def check_places(places: Collection[str], where: str) -> list[Problem]:
         found.append(Problem.at(where, "Expected at least one place with its range, e.g. `optimizer.lr`."))
     for place in places:
         if place.partition(".")[0] in _FIXED:
-            message = "Expected a setting of the training, but got what names the member or is loaded before."
+            message = "Expected a setting of the training, but got what names the member, is loaded before or folds it."
             found.append(Problem.at(f"{where}.{place}", message))
         inside = next((other for other in places if other.startswith(f"{place}.")), None)
         if inside is not None:

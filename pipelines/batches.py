@@ -101,25 +101,33 @@ class FeatureBatches:
         targets: (N, K) float32 label distributions.
         batch_size: Faces per batch.
         seed: The member's seed.
+        places: (N,) where the faces stand in `features`, if these are of more faces.
     """
 
     def __init__(
-        self, features: npt.NDArray[np.float32], targets: npt.NDArray[np.float32], *, batch_size: int, seed: int
+        self,
+        features: npt.NDArray[np.float32],
+        targets: npt.NDArray[np.float32],
+        *,
+        batch_size: int,
+        seed: int,
+        places: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.features, self.targets = features, torch.from_numpy(np.ascontiguousarray(targets))
         self.batch_size, self.seed = batch_size, seed
+        self.places = np.arange(features.shape[1]) if places is None else places
 
     def __len__(self) -> int:
-        count = int(self.features.shape[1])
+        count = len(self.places)
         return max(1, count // min(self.batch_size, count))
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch."""
-        views, count, _ = self.features.shape
+        views, count = len(self.features), len(self.places)
         draw = np.random.default_rng(derived_seed(self.seed, "view", number))
         view = np.asarray(draw.integers(views, size=count))  # (N,)
         for rows in _schedule(count, self.batch_size, self.seed, number):
-            yield torch.from_numpy(np.array(self.features[view[rows], rows])), self.targets[rows]
+            yield torch.from_numpy(np.array(self.features[view[rows], self.places[rows]])), self.targets[rows]
 
 
 def prefetched(make: Callable[[In], Out], items: list[In]) -> Iterator[Out]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from backbones.errors import InputError
+from ensemble.class_map import ClassMap
 from ensemble.outside_spec import BorrowedSpec
 from ensemble.spec import MemberSpec
 from pipelines.atomic import replacing, write_json
@@ -20,11 +21,12 @@ from pipelines.bundle import REPORT, read_json
 from pipelines.member import SPEC, WEIGHTS, Member, read_spec_file
 from pipelines.member_fit import CHECKPOINT, HISTORY, FitData
 from pipelines.member_job import Listener, MemberJob
+from pipelines.outside_plan import loan_map
 
 __all__ = ["BorrowedJob", "borrowed_spec"]
 
-_OF_THE_LENDER = ("validation_accuracy", "validation_nll")
-"""What is true of the lender's validation faces only."""
+_OF_THE_LENDER = ("validation_accuracy", "validation_nll", "class_map")
+"""What is true of the lender's validation faces and classes only."""
 
 
 def borrowed_spec(loan: BorrowedSpec, source: Path) -> MemberSpec:
@@ -52,7 +54,7 @@ class BorrowedJob(MemberJob):
 
     def fingerprint(self, data: FitData) -> str:
         """The member's resume key."""
-        return self.loan.fingerprint(data.digest)
+        return self.loan.fingerprint(data.digest, self.class_map())
 
     def build(self) -> Member:
         """Load the member from its lender: the check that it can be taken over.
@@ -60,17 +62,23 @@ class BorrowedJob(MemberJob):
         Raises:
             InputError: It is damaged, or knows other classes.
         """
-        member = Member.load(self.source, device=torch.device(self.device))
-        if member.classes != self.store.classes:
-            raise InputError(
-                f"member `{self.spec.name}`: Expected the data's classes {', '.join(self.store.classes)} of "
-                f"`{self.source}`, but got {', '.join(member.classes)}."
-            )
-        return member
+        self.class_map()
+        return Member.load(self.source, device=torch.device(self.device))
+
+    def class_map(self) -> ClassMap | None:
+        """From the classes of the network to the data's; None if they are the same.
+
+        Raises:
+            InputError: A class has no place among the data's, or one of the data's is unknown to the member.
+        """
+        try:
+            return loan_map(self.loan, self.source, self.store.classes)
+        except InputError as error:
+            raise InputError(f"member `{self.spec.name}`: {error}") from None
 
     def note(self, data: FitData) -> str | None:
         """A warning if the lender was fitted on other faces: some of the validation faces may be among them."""
-        report = read_json(self.source.parent.parent / REPORT)
+        report = read_json(Path(self.loan.committee.folder) / REPORT)
         if report.get("data", {}).get("digest") == data.digest:
             return None
         return (
@@ -88,8 +96,11 @@ class BorrowedJob(MemberJob):
             "folder": self.loan.committee.folder, "member": self.loan.committee.member,
             "fingerprint": content["fingerprint"],
         }  # fmt: skip
+        class_map = self.class_map()
         write_json(self.folder / SPEC, {
             **content,
+            "classes": list(self.store.classes),
+            **({} if class_map is None else {"class_map": class_map.state()}),
             "fingerprint": self.fingerprint(data),
             "kind": "borrowed",
             "spec": self.spec.model_dump(mode="json"),

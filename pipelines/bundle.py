@@ -1,7 +1,8 @@
 """A finished committee's folder: resolved YAML, members, committee, report, and a manifest written last.
 
 committee.yaml  manifest.json  committee.json  report.json  report.md  tracking.json
-members/<name>/{spec.json, weights.safetensors, posteriors.npz, history.json}; outside members have no network.
+members/<name>/{spec.json, weights.safetensors, posteriors.npz, history.json}; outside members have no network, and a
+member trained in folds has one of these folders per copy, members/<name>/folds/<number>.
 """
 
 from __future__ import annotations
@@ -81,5 +82,5 @@ def verify(folder: Path) -> list[str]:
 
 def _files(folder: Path, members: list[str]) -> list[Path]:
     top = [p for p in folder.iterdir() if p.is_file() and p.name not in _NOT_SEALED and not p.name.startswith(".")]
-    inner = [p for name in members for p in (folder / "members" / name).iterdir() if p.is_file()]
+    inner = [p for name in members for p in (folder / "members" / name).rglob("*") if p.is_file()]
     return sorted(p for p in top + inner if not p.name.endswith(".tmp"))

@@ -7,10 +7,12 @@ random state needs storing: every epoch seeds itself from (seed, epoch).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -18,7 +20,15 @@ from torch import Tensor
 
 from pipelines.atomic import replacing
 
-__all__ = ["Progress", "load_checkpoint", "load_tensors", "restore_optimizer", "save_checkpoint", "save_tensors"]
+__all__ = [
+    "Progress",
+    "load_checkpoint",
+    "load_tensors",
+    "mean_history",
+    "restore_optimizer",
+    "save_checkpoint",
+    "save_tensors",
+]
 
 
 @dataclass
@@ -42,6 +52,14 @@ class Progress:
     best_value: float = float("-inf")
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+
+
+def mean_history(histories: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
+    """The mean of several runs' records, epoch by epoch, as far as all of them went."""
+    return [
+        {key: float(np.mean([record[key] for record in records])) for key in records[0]}
+        for records in zip(*histories, strict=False)
+    ]
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

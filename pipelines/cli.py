@@ -14,6 +14,10 @@ from typing import Annotated, Optional
 import typer
 
 from backbones.errors import EnsembleError, InputError
+from pipelines.command.data import app as data_app
+from pipelines.command.members import app as members_app
+from pipelines.command.option import Classes, Committee, Data, Device, Members, Quiet, Weights
+from pipelines.command.weights import app as weights_app
 from pipelines.environment import prepare_environment
 
 __all__ = ["app", "main"]
@@ -26,9 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-members_app = typer.Typer(help="Check members, and list what they can be made of.", no_args_is_help=True)
-data_app = typer.Typer(help="Look at labelled faces.", no_args_is_help=True)
 app.add_typer(members_app, name="members")
+app.add_typer(weights_app, name="weights")
 app.add_typer(data_app, name="data")
 
 
@@ -58,18 +61,6 @@ class Split(StrEnum):
     train = "train"
     validation = "validation"
     test = "test"
-
-
-Members = Annotated[Path, typer.Option("--members", "-m", help="The members.yaml.")]
-Data = Annotated[
-    Optional[str], typer.Option(help="Overrides the YAML's data: a csv, zip, tar.gz or folder, or `synthetic`.")  # noqa: UP045
-]
-Weights = Annotated[Optional[list[Path]], typer.Option(help="Folder to look for weights files in; repeatable.")]  # noqa: UP045
-Device = Annotated[Optional[str], typer.Option(help="Torch device; default: CUDA where there is one.")]  # noqa: UP045
-Committee = Annotated[
-    Optional[str], typer.Option(help="Folder, name or MLflow run of a committee; default: the newest finished one.")  # noqa: UP045
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
 
 
 @app.command()
@@ -138,10 +129,18 @@ def predict(
     vote: Annotated[Vote, typer.Option(help="How one member's views are fused.")] = Vote.mean_probability,
     batch_size: Annotated[int, typer.Option(help="Faces in memory at a time; never changes an answer.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the views.")] = 0,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Probabilities at the committee's temperature; no vote changes.")
+    ] = False,
+    min_confidence: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Label no face below this calibrated confidence; implies --calibrated."),
+    ] = None,
     posteriors: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(metavar="NAME=FILE", help="Probabilities of a member without a network; repeatable."),
     ] = None,
+    classes: Classes = None,
     device: Device = None,
     quiet: Quiet = False,
 ) -> None:
@@ -149,19 +148,20 @@ def predict(
 
     Without INPUT: the validation faces that the committee was fitted on.
     """
+    from pipelines.class_option import read_wanted
     from pipelines.outside_answers import named_files
 
-    answers = named_files(posteriors or [])
+    answers, wanted = named_files(posteriors or []), read_wanted(classes or [])
     from pipelines.predict import predict_files
 
     summary = predict_files(
         inputs or [], out=out, committee=committee, tta=tta, vote=vote.value, detect=detect.value,
-        batch_size=batch_size, seed=seed, device=device, quiet=quiet, posteriors=answers,
+        batch_size=batch_size, seed=seed, calibrated=calibrated, min_confidence=min_confidence, device=device,
+        quiet=quiet, posteriors=answers, classes=wanted,
     )  # fmt: skip
     for line in summary.lines():
         typer.echo(line)
-    counts = ", ".join(f"{label} {count:,}" for label, count in summary.labels.most_common())
-    typer.echo(f"{out}: {summary.faces:,} faces ({counts})")
+    typer.echo(f"{out}: {summary.faces:,} faces ({', '.join(summary.counts())})")
 
 
 @app.command()
@@ -171,21 +171,34 @@ def evaluate(
         Split, typer.Option(help="Faces to evaluate on; a look at `test` is recorded.")
     ] = Split.validation,
     data: Annotated[Optional[str], typer.Option(help="Labelled faces other than those of the fit.")] = None,  # noqa: UP045
+    classes: Classes = None,
     tta: Annotated[Optional[int], typer.Option(help="Views of each face [those of the fit].")] = None,  # noqa: UP045
     ablation: Annotated[bool, typer.Option("--ablation", help="Also what each member is worth.")] = False,
     device: Device = None,
     quiet: Quiet = False,
 ) -> None:
     """Report on a committee: scores, classes, confusion, confidence, and whether it beats its best member."""
+    from pipelines.class_option import read_wanted
+
+    wanted = read_wanted(classes or [])
     from pipelines.evaluate import evaluate_committee
 
-    evaluate_committee(committee, split=split.value, data=data, tta=tta, ablation=ablation, device=device, quiet=quiet)
+    evaluate_committee(
+        committee, split=split.value, data=data, classes=wanted, tta=tta, ablation=ablation, device=device, quiet=quiet
+    )
 
 
 @app.command()
 def fuse(
     committee: Committee = None,
-    rule: Annotated[Optional[str], typer.Option(help="Fuse all members by this rule from now on.")] = None,  # noqa: UP045
+    rule: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Fuse all members, or their groups, by this rule from now on."),
+    ] = None,
+    groups: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Group all members by `family`, `input` or `disagreement`, and fuse the groups."),
+    ] = None,
     prune: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Keep at most so many members, in a committee of its own."),
@@ -200,8 +213,11 @@ def fuse(
     if prune is None and budget_ms is None:
         from pipelines.fuse import fuse_committee
 
-        fuse_committee(committee, rule=rule)
+        fuse_committee(committee, rule=rule, groups=groups)
         return
+    if rule is not None or groups is not None:
+        message = "Expected `--rule` and `--groups` without `--prune` and `--budget-ms`. Call `ensemble fuse` for each."
+        raise InputError(message)
     from pipelines.prune import prune_committee
 
     prune_committee(committee, count=prune, budget_ms=budget_ms, out=out)
@@ -217,52 +233,6 @@ def ui(
     from pipelines.workspace import Workspace
 
     raise typer.Exit(serve_ui(Workspace(), host=host, port=port))
-
-
-@members_app.command("list")
-def members_list() -> None:
-    """List backbones, heads, losses, normalisers, rules and readers with their parameters."""
-    from pipelines.members import listing
-
-    typer.echo(listing())
-
-
-@members_app.command("check")
-def members_check(
-    files: Annotated[list[Path], typer.Argument(help="One or several members.yaml.")],
-    weights: Weights = None,
-    overfit: Annotated[
-        bool, typer.Option("--overfit", help="Let every member learn a few faces by heart, the sanity check.")
-    ] = False,
-    faces: Annotated[int, typer.Option(min=2, help="How many faces, for --overfit.")] = 50,
-    data: Annotated[Optional[str], typer.Option(help="Where they come from [synthetic].")] = None,  # noqa: UP045
-) -> None:
-    """Build every member of the files: parameters, output shape and initial loss."""
-    from pipelines.members import check
-
-    check(files, weights=weights or [], overfit=faces if overfit else 0, data=data)
-
-
-@data_app.command("describe")
-def data_describe(
-    source: Annotated[str, typer.Argument(help="A csv, zip, tar.gz or folder, or `synthetic`.")],
-) -> None:
-    """Count faces by split and class, and print the digest."""
-    from pipelines.members import describe_data
-
-    describe_data(source)
-
-
-@data_app.command("audit")
-def data_audit(
-    source: Annotated[str, typer.Argument(help="A csv, zip, tar.gz or folder, or `synthetic`.")],
-    votes: Annotated[Optional[str], typer.Option(help="FER+ votes to hold the labels against.")] = None,  # noqa: UP045
-    out: Annotated[Optional[Path], typer.Option(help="JSON file for the findings, with all names.")] = None,  # noqa: UP045
-) -> None:
-    """Look for pictures in two splits or with two labels, blank faces, and labels that votes contradict."""
-    from pipelines.audit import audit_data
-
-    audit_data(source, votes=votes, out=out)
 
 
 def main() -> None:

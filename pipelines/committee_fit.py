@@ -12,19 +12,24 @@ from typing import Any
 import torch
 
 from backbones.errors import InputError
+from ensemble.committee_spec import CommitteeNode, group_notes, settle_groups
 from ensemble.outside_spec import BorrowedSpec, OutsideSpec
 from ensemble.spec import DataSpec, MemberSpec
 from pipelines.borrowed_job import BorrowedJob, borrowed_spec
 from pipelines.bundle import REPORT, read_json, unseal
+from pipelines.class_coverage import map_note, require_training_faces
 from pipelines.console import Console
 from pipelines.device import choose_device, describe_device
 from pipelines.face_store import FaceStore, load_faces
 from pipelines.fit_listener import FitListener
 from pipelines.fit_tracking import FitTracking
-from pipelines.fuse import fuse_stored, print_table
+from pipelines.folded_job import FoldedJob
+from pipelines.fuse import fuse_stored, print_table, stored_evidence
 from pipelines.lock import locked
-from pipelines.member_fit import FitData, make_room
-from pipelines.member_job import MemberJob, build_problems
+from pipelines.member_fit import FitData
+from pipelines.member_folder import make_room
+from pipelines.member_job import MemberJob, try_building
+from pipelines.member_notes import by_note
 from pipelines.outside_member import OutsideMember, read_outside
 from pipelines.plan import Plan
 from pipelines.termination import terminable
@@ -68,7 +73,7 @@ def fit_committee(
     for note in plan.notes:
         console.note(note)
     target = choose_device(device)
-    store = open_data(plan.data, workspace, console, device=str(target))
+    store = open_data(plan.data, workspace, console, device=str(target), fit=True)
     fit_data = FitData(train=store.split("train"), validation=store.split("validation"))
     processes = worker_count(jobs, target.type)
     folder = Path(out) if out is not None else workspace.committees / plan.name
@@ -77,7 +82,7 @@ def fit_committee(
     for note in filter(None, (job.note(fit_data) for job in work if isinstance(job, BorrowedJob))):
         console.note(note)
     with locked(folder), terminable():
-        _check_buildable(work, processes)
+        _check_buildable(work, processes, plan, console)
         unseal(folder)
         write_yaml(folder / "committee.yaml", _resolved(plan))
         tracking = FitTracking(workspace, folder, plan=plan, data=fit_data, console=console, enabled=track)
@@ -88,7 +93,9 @@ def fit_committee(
     return folder
 
 
-def open_data(spec: DataSpec, workspace: Workspace, console: Console, *, device: str | None = None) -> FaceStore:
+def open_data(
+    spec: DataSpec, workspace: Workspace, console: Console, *, device: str | None = None, fit: bool = False
+) -> FaceStore:
     """Decode the faces of a data spec, or open them from the cache, with a progress bar.
 
     Args:
@@ -96,6 +103,10 @@ def open_data(spec: DataSpec, workspace: Workspace, console: Console, *, device:
         workspace: Holds the cache.
         console: Told how many faces there are, and how many images had none to align.
         device: Where faces to align are looked for.
+        fit: Whether members are trained on them: then every class that `classes` leaves needs training faces.
+
+    Raises:
+        InputError: The data cannot be read, or is unfit.
     """
     with console.bar("reading faces" if spec.align is None else "finding and aligning faces", 1) as bar:
         store = load_faces(
@@ -104,6 +115,7 @@ def open_data(spec: DataSpec, workspace: Workspace, console: Console, *, device:
             options=spec.options,
             votes=None if spec.votes is None else Path(spec.votes),
             align=spec.align,
+            classes=spec.classes,
             cache=workspace.cache,
             device=device,
             progress=bar.set,
@@ -113,6 +125,10 @@ def open_data(spec: DataSpec, workspace: Workspace, console: Console, *, device:
     if spec.align is not None and store.excluded is not None:
         lost = ", ".join(f"{store.excluded[s]:,} of {store.excluded[s] + n:,} {s}" for s, n in store.counts.items())
         console.note(f"aligned to {spec.align.template} at {store.size} px; left out, no face found: {lost} images")
+    if spec.classes:
+        console.note(map_note(store, spec.classes))
+    if spec.classes and fit:
+        require_training_faces(store, spec.classes)
     if spec.dedupe:
         from pipelines.dedupe import without_twins
 
@@ -151,7 +167,7 @@ def _jobs(
 
     borrowed = [(loan, plan.places[loan.name]) for loan in plan.outside if isinstance(loan, BorrowedSpec)]
     return [
-        *(job(MemberJob, spec) for spec in plan.members),
+        *(job(MemberJob if spec.folds is None else FoldedJob, spec) for spec in plan.members),
         *(job(BorrowedJob, borrowed_spec(loan, source), loan=loan, source=source) for loan, source in borrowed),
     ]
 
@@ -182,15 +198,18 @@ def _take_in(
         tracking.finish_member(name, own)
 
 
-def _check_buildable(jobs: Sequence[MemberJob], processes: int) -> None:
+def _check_buildable(jobs: Sequence[MemberJob], processes: int, plan: Plan, console: Console) -> None:
     """Build every member once, so that no mistake shows up hours into the fit. All problems are told at once."""
     if processes == 1 or not jobs:
-        problems = build_problems(jobs)
+        problems, notes = try_building(jobs, plan.data.align)
     else:  # in a process of its own: the libraries and networks of all members would stay in this one's memory
         with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            problems = pool.submit(build_problems, jobs).result()
+            problems, notes = pool.submit(try_building, jobs, plan.data.align).result()
     if problems:
         raise InputError("\n".join(problems))
+    trained = {spec.name for spec in plan.members}
+    for line in by_note((name, note) for name, note in notes if name in trained):
+        console.note(line)
 
 
 def _train(jobs: Sequence[MemberJob], data: FitData, processes: int, console: Console, tracking: FitTracking) -> None:
@@ -213,13 +232,26 @@ def _fit_rules(
     plan: Plan, data: FitData, folder: Path, device: torch.device, console: Console, tracking: FitTracking
 ) -> None:
     """Fit the committee on the stored posteriors, write its files, print the table, log it."""
+    node = _settled(plan, folder)
+    notes = [note for note in group_notes(node) if note not in plan.notes]
+    for note in notes:
+        console.note(note)
     facts = {
         "name": plan.name,
         "data": {"source": plan.data.source, "digest": data.digest},
         "device": describe_device(device),
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *notes],
     }
-    fusion = fuse_stored(folder, plan.committee, seed=plan.seed, facts=facts)
-    tracking.finish(fusion.committee, fusion.posteriors, read_json(folder / REPORT))
+    fusion = fuse_stored(folder, node, seed=plan.seed, facts=facts)
+    tracking.finish(fusion.committee, fusion.bank.posteriors, read_json(folder / REPORT))
     print_table(console, folder, fusion)
     console.note(f"committee: {folder}")
+
+
+def _settled(plan: Plan, folder: Path) -> CommitteeNode:
+    """The plan's tree; groups that only the members' answers can tell are found, and shown in `committee.yaml`."""
+    if plan.committee.settled:
+        return plan.committee
+    node = settle_groups(plan.committee, stored_evidence(folder, plan.committee.members))
+    write_yaml(folder / "committee.yaml", {**_resolved(plan), "committee": node.tree()})
+    return node

@@ -17,6 +17,9 @@ from rich.table import Table
 __all__ = ["Bar", "Console"]
 
 
+_WIDEST = 2_000
+
+
 class Bar:
     """One progress bar; counts steps towards a total."""
 
@@ -53,6 +56,11 @@ class Console:
         self._errors = RichConsole(stderr=True, highlight=False, quiet=quiet)
         self._live = self._errors.is_terminal and not quiet
 
+    @property
+    def live(self) -> bool:
+        """Whether progress bars are seen."""
+        return self._live
+
     def note(self, text: str) -> None:
         """One line about what goes on."""
         if not self.quiet:
@@ -81,11 +89,11 @@ class Console:
     def table(
         self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]], *, strong: int | None = None
     ) -> None:
-        """Print a table on standard output; the row `strong` is set in bold."""
+        """Print a table on standard output; the row `strong` is set in bold. Only a terminal cuts long cells."""
         table = Table(title=title, title_justify="left")
         for index, name in enumerate(header):
             table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
         for index, row in enumerate(rows):
             table.add_row(*map(str, row), style="bold" if index == strong else None)
-        width = None if sys.stdout.isatty() else 140
+        width = None if sys.stdout.isatty() else max(140, RichConsole(width=_WIDEST).measure(table).maximum)
         RichConsole(highlight=False, width=width).print(table)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pipelines.device import choose_device
-from pipelines.member import Member
+from pipelines.folded_member import load_member
 
 __all__ = ["member_cost"]
 
@@ -24,7 +24,7 @@ def member_cost(folder: Path, *, device: str | None = None) -> float:
         folder: The member's folder.
         device: Torch device.
     """
-    member = Member.load(folder, device=choose_device(device))
+    member = load_member(folder, device=choose_device(device))
     shape = (_FACES, member.face_size, member.face_size) + ((3,) if member.face_channels == 3 else ())
     faces = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     member.probabilities(faces[:8])  # the first call sets things up

@@ -1,7 +1,7 @@
 """`ensemble evaluate`: a full report of a committee on labelled faces, and the record of every look at the test split.
 
-The validation split needs no network: it is read from the posterior bank, and the committee's own line is cross-fitted,
-since its rules were fitted on these faces.
+The validation split needs no network: it is read from the posterior bank, and the committee's own line is cross-fitted
+where its rules were fitted on these faces.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import getpass
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,20 @@ import numpy.typing as npt
 
 from backbones.errors import InputError
 from ensemble.ablation import added_one_by_one, left_out_one_by_one
+from ensemble.calibration import ReliabilityBin, cross_calibrated
+from ensemble.class_map import ClassMap, Wanted
+from ensemble.committee import Committee
 from ensemble.estimate import nested_probs
+from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.spec import DataSpec
 from pipelines.atomic import replacing, write_text
-from pipelines.bundle import COMMITTEE, read_committee
+from pipelines.bundle import COMMITTEE, REPORT, read_committee, read_json
 from pipelines.console import Console
 from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_markdown, evaluation_tables, evaluation_words
-from pipelines.figure import confusion_figure, reliability_figure
+from pipelines.figure import confusion_figure, coverage_figure, reliability_figure
 from pipelines.fingerprint import digest_file
-from pipelines.fuse import stored_posteriors
+from pipelines.stored_posteriors import stored_posteriors
 from pipelines.workspace import Workspace
 from pipelines.yaml_file import read_yaml
 
@@ -44,6 +48,7 @@ def evaluate_committee(
     *,
     split: str = "validation",
     data: str | None = None,
+    classes: Wanted | None = None,
     tta: int | None = None,
     ablation: bool = False,
     device: str | None = None,
@@ -54,7 +59,8 @@ def evaluate_committee(
     Args:
         committee: Folder or name; default the newest finished one.
         split: `train`, `validation` or `test`; a look at the test split is recorded before anything is shown.
-        data: Labelled faces other than those the committee was fitted on.
+        data: Labelled faces other than those the committee was fitted on; they may lack some of its classes.
+        classes: What becomes of classes of `data`; labels are compared by the names that result.
         tta: Views that each member votes over; default those of the fit. Another number runs the networks.
         ablation: Also leave members out, and add them, one by one; on the validation split.
         device: Torch device.
@@ -64,10 +70,12 @@ def evaluate_committee(
         The report.
 
     Raises:
-        InputError: There is no such committee or split, or the data has other classes.
+        InputError: There is no such committee or split, or faces are of a class that the committee does not know.
     """
     console, workspace = Console(quiet=quiet), Workspace()
     folder = workspace.find(committee)
+    if classes and data is None:
+        raise InputError("Expected `--classes` beside `--data` only: the committee's own faces have its classes.")
     content = read_yaml(folder / "committee.yaml")
     views = int(content["views"]) if tta is None else tta
     if views < 1:
@@ -75,9 +83,14 @@ def evaluate_committee(
     if split == "validation" and data is None and views == int(content["views"]):
         answers = _from_bank(folder, seed=int(content["seed"]))
     else:
-        answers = _from_networks(folder, content, split, data, views, device, console, workspace)
+        own = DataSpec.model_validate(content["data"])
+        other = {"source": data, "classes": classes, "votes": None}  # what the fit said of those is of its own source
+        spec = own if data is None else own.model_copy(update=other)
+        own_faces = split == "validation" and data is None
+        answers = _from_networks(folder, content, split, spec, own_faces, views, device, console, workspace)
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation and split == "validation" else {}
-    report = {"committee_folder": folder.name, "split": split, "views": views, **evaluation(answers), **steps}
+    basis = {"basis": read_json(folder / REPORT).get("basis")} if split == "validation" and data is None else {}
+    report = {"committee_folder": folder.name, "split": split, "views": views, **evaluation(answers), **basis, **steps}
     if split == "test":
         _record_look(folder, report, workspace, console)
     place = folder / "evaluation" / (split if data is None else f"{Path(data).stem}-{split}")
@@ -92,15 +105,31 @@ def evaluate_committee(
 def _from_bank(folder: Path, *, seed: int) -> Answers:
     committee = read_committee(folder)
     bank = stored_posteriors(folder, committee.members)
-    nested = nested_probs(committee.root.node, bank.posteriors, bank.labels, seed=seed)
-    return Answers(committee=nested, members=bank.posteriors, labels=bank.labels, classes=committee.classes)
+    if bank.out_of_fold is not None:
+        nested = committee(bank.posteriors)  # fitted on training faces: these are held out
+    else:
+        nested = nested_probs(committee.root.node, bank.posteriors, bank.labels, seed=seed)
+    return Answers(
+        committee=nested, calibrated=_calibrated(committee, nested, bank.labels, seed=seed, own_faces=True),
+        temperature=committee.temperature, members=bank.posteriors, labels=bank.labels, classes=committee.classes,
+    )  # fmt: skip
+
+
+def _calibrated(
+    committee: Committee, probs: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], *, seed: int, own_faces: bool
+) -> npt.NDArray[np.float64]:
+    """The committee's probabilities at its temperature, cross-fitted on the faces that it was fitted on."""
+    if own_faces and committee.temperature not in (None, 1.0):
+        return cross_calibrated(probs, labels, seed=seed)
+    return committee.calibrated(probs)
 
 
 def _from_networks(
     folder: Path,
     content: Mapping[str, Any],
     split: str,
-    data: str | None,
+    spec: DataSpec,
+    own_faces: bool,
     views: int,
     device: str | None,
     console: Console,
@@ -113,13 +142,10 @@ def _from_networks(
 
     predictor = Predictor.load(folder, device=device)
     predictor.check_complete()
-    spec = DataSpec.model_validate(content["data"])
-    store = open_data(spec if data is None else spec.model_copy(update={"source": data}), workspace, console)
+    store = open_data(spec, workspace, console)
     if not store.counts.get(split):
         raise InputError(f"Expected faces in the {split} split of `{store.source}`, but it has none.")
-    if store.classes != predictor.classes:
-        raise InputError(f"Expected the classes {list(predictor.classes)}, but the data has {list(store.classes)}.")
-    faces = store.split(split)
+    faces = _relabelled(store.split(split), predictor.classes, store.source, console)
     if (faces.size, faces.channels) != (predictor.face_size, predictor.face_channels):
         raise InputError(
             f"Expected faces of {predictor.face_size} px and {predictor.face_channels} channel(s), as the committee "
@@ -131,12 +157,12 @@ def _from_networks(
         with console.bar(name, len(faces)) as bar:
             probs[name] = view_probabilities(member, faces.images, ids, plan=plan, views=views, advance=bar.set)
     cost = 1000 * (time.perf_counter() - started) / (len(faces) * views)
-    own_faces = split == "validation" and data is None
+    fitted_on = own_faces and stored_posteriors(folder, predictor.committee.members).out_of_fold is None
 
     def fused(count: int) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
         """Members and committee over the first views; cross-fitted on the faces that the rules were fitted on."""
         members = {name: fuse_views(p[:count]) for name, p in probs.items()}
-        if own_faces:
+        if fitted_on:
             node = predictor.committee.root.node
             return members, nested_probs(node, members, faces.labels, seed=int(content["seed"]))
         return members, predictor.committee(members)
@@ -150,15 +176,37 @@ def _from_networks(
                 milliseconds=cost * count,
             )
         )  # fmt: skip
-    return Answers(
-        committee=committee, members=members, labels=faces.labels, classes=predictor.classes, curve=tuple(curve)
+    calibrated = _calibrated(
+        predictor.committee, committee, faces.labels, seed=int(content["seed"]), own_faces=own_faces
     )
+    return Answers(
+        committee=committee, calibrated=calibrated, temperature=predictor.committee.temperature, members=members,
+        labels=faces.labels, classes=predictor.classes, curve=tuple(curve),
+    )  # fmt: skip
+
+
+def _relabelled(faces: Faces, classes: tuple[str, ...], source: str, console: Console) -> Faces:
+    """The faces with labels that count the committee's classes, by name; those of other classes are refused."""
+    labels = ClassMap.by_name(faces.classes, classes).labels(faces.labels)
+    strange = sorted({faces.classes[label] for label in faces.labels[labels < 0]})
+    if strange:
+        raise InputError(
+            f"Expected faces of the committee's classes {', '.join(classes)} in {source}, but "
+            f"{int((labels < 0).sum()):,} of its {faces.split} faces are of {', '.join(strange)}. Say what becomes of "
+            f"them: `--classes {strange[0]}=` leaves them out, `--classes {strange[0]}={classes[-1]}` makes them one "
+            f"of its classes."
+        )
+    absent = [name for k, name in enumerate(classes) if k not in labels]
+    if absent:
+        console.note(f"no {faces.split} face of {source} is of {', '.join(absent)}: macro F1 is that of the others")
+    return replace(faces, labels=labels, classes=classes)
 
 
 def _ablation(folder: Path, answers: Answers, *, seed: int) -> dict[str, Any]:
     node = read_committee(folder).root.node
-    left_out = left_out_one_by_one(node, answers.members, answers.labels, folds=5, seed=seed)
-    added = added_one_by_one(node, answers.members, answers.labels, folds=5, seed=seed)
+    unseen = stored_posteriors(folder, node.members).out_of_fold
+    left_out = left_out_one_by_one(node, answers.members, answers.labels, folds=5, seed=seed, fit_on=unseen)
+    added = added_one_by_one(node, answers.members, answers.labels, folds=5, seed=seed, fit_on=unseen)
     return {"left_out": [asdict(step) for step in left_out], "added": [asdict(step) for step in added]}
 
 
@@ -184,21 +232,31 @@ def _record_look(folder: Path, report: Mapping[str, Any], workspace: Workspace, 
 
 
 def _write(folder: Path, report: Mapping[str, Any]) -> None:
-    from ensemble.calibration import ReliabilityBin
-
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{report['committee_folder']}, {report['split']}"
     figures = {
         "confusion_matrix.png": confusion_figure(
             np.asarray(report["confusion_matrix"]), report["classes"], title=title
         ),
-        "reliability.png": reliability_figure([ReliabilityBin(**row) for row in report["reliability"]], title=title),
+        "reliability.png": reliability_figure(_reliability(report), title=title),
+        "coverage.png": coverage_figure(report["coverage_curve"], report["coverage"], title=title),
     }
     for name, figure in figures.items():
         with replacing(folder / name) as temporary:
             figure.savefig(temporary, format="png", dpi=120)
     write_text(folder / "report.md", evaluation_markdown(report, title=title))
     write_text(folder / "report.json", json.dumps(_without_nan(report), indent=2) + "\n")
+
+
+def _reliability(report: Mapping[str, Any]) -> dict[str, list[ReliabilityBin]]:
+    """The panels of the reliability diagram: as fused, and at the committee's temperature if it has one."""
+    panels = {f"as fused, calibration error {report['committee']['calibration_error']:.3f}": report["reliability"]}
+    if report["temperature"] is not None:
+        error = report["calibrated"]["calibration_error"]
+        panels[f"at temperature {report['temperature']:.2f}, calibration error {error:.3f}"] = report[
+            "reliability_calibrated"
+        ]
+    return {name: [ReliabilityBin(**row) for row in rows] for name, rows in panels.items()}
 
 
 def _without_nan(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ensemble.calibration import coverage, reliability
+from ensemble.calibration import coverage, least_area, reliability, risk_curve
 from ensemble.comparison import bootstrap_interval, disagreement, mcnemar, oracle_accuracy, q_statistic
 from ensemble.metric import accuracy, brier, class_scores, confusion_matrix, expected_calibration_error, nll
 from pipelines.leaderboard import markdown
@@ -23,6 +23,8 @@ Probs = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 """Title, header, rows."""
+
+_POINTS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class Answers:
 
     Attributes:
         committee: (N, K) probabilities, of faces that the committee was not fitted on.
+        calibrated: (N, K) the same at a temperature that was not fitted on the face either.
+        temperature: The committee's; None if it has none.
         members: (N, K) probabilities by member.
         labels: (N,) true class indices.
         classes: K class names.
@@ -55,6 +59,8 @@ class Answers:
     """
 
     committee: Probs
+    calibrated: Probs
+    temperature: float | None
     members: Mapping[str, Probs]
     labels: Labels
     classes: tuple[str, ...]
@@ -78,7 +84,7 @@ def evaluation(answers: Answers) -> dict[str, Any]:
         "class_scores": _class_rows(committee, answers),
         "confusion_matrix": confusion_matrix(committee, labels).tolist(),
         "reliability": [asdict(row) for row in reliability(committee, labels)],
-        "coverage": [asdict(row) for row in coverage(committee, labels)],
+        **_confidence(answers),
         "oracle_accuracy": oracle_accuracy(votes, labels),
         "disagreement": disagreement(votes).tolist(),
         "q_statistic": q_statistic(votes, labels).tolist(),
@@ -87,7 +93,7 @@ def evaluation(answers: Answers) -> dict[str, Any]:
 
 
 def evaluation_tables(content: Mapping[str, Any]) -> list[Table]:
-    """The evaluation as tables: scores, classes, confusion matrix, coverage."""
+    """The evaluation as tables: scores, classes, confusion matrix, confidence, and what else was looked into."""
     members = sorted(content["members"].items(), key=lambda item: -item[1]["accuracy"])
     scores = [_row(name, row) for name, row in (*members, ("COMMITTEE", content["committee"]))]
     header = ("name", "accuracy", "95 %", "macro F1", "nll", "brier", "calibration error")
@@ -97,11 +103,8 @@ def evaluation_tables(content: Mapping[str, Any]) -> list[Table]:
         ("Scores", header, scores),
         ("Classes", ("class", "precision", "recall", "f1", "faces"), _class_cells(content["class_scores"])),
         ("Confusion matrix", ("true \\ predicted", *classes), confusion),
-        (
-            "Answering only when sure",
-            ("least confidence", "answered", "accuracy"),
-            _coverage_cells(content["coverage"]),
-        ),
+        ("Confidence", ("least confidence", "coverage", "accuracy"), _coverage_cells(content["coverage"])),
+        *_optional_tables(content),
     ]
 
 
@@ -124,7 +127,7 @@ def _optional_tables(content: Mapping[str, Any]) -> list[Table]:
 
 
 def evaluation_words(content: Mapping[str, Any]) -> list[str]:
-    """The comparisons in sentences."""
+    """The comparisons, and the worth of confidence, in sentences."""
     lines = []
     for key, name in (("against_best_member", content["best_member"]), ("against_mean", "the mean of all members")):
         test = content[key]
@@ -132,7 +135,14 @@ def evaluation_words(content: Mapping[str, Any]) -> list[str]:
             f"Against {name}: {100 * test['gain']:+.2f} points; {test['only_first']} faces only the committee gets "
             f"right, {test['only_second']} only the other; McNemar's exact p = {test['p_value']:.2g}."
         )
-    return [*lines, f"At least one member is right on {content['oracle_accuracy']:.1%} of the faces."]
+    return [
+        *lines,
+        f"At least one member is right on {content['oracle_accuracy']:.1%} of the faces.",
+        _temperature_words(content),
+        *([f"Its rules are {content['basis']}."] if content.get("basis") else []),
+        f"Area under the risk-coverage curve {content['aurc']:.4f}: {1 - content['committee']['accuracy']:.4f} if "
+        f"confidence told nothing, {content['least_aurc']:.4f} if it told every error.",
+    ]
 
 
 def evaluation_markdown(content: Mapping[str, Any], *, title: str) -> str:
@@ -143,11 +153,41 @@ def evaluation_markdown(content: Mapping[str, Any], *, title: str) -> str:
     return "\n".join(parts)
 
 
+def _confidence(answers: Answers) -> dict[str, Any]:
+    """What the committee's calibrated confidence is worth; the curve has a point for every hundredth of the faces."""
+    probs, labels, faces = answers.calibrated, answers.labels, len(answers.labels)
+    risks = risk_curve(probs, labels)
+    answered = np.unique(np.ceil(np.arange(1, _POINTS + 1) * faces / _POINTS).astype(np.int64))
+    scores = _scores(probs, labels)
+    return {
+        "temperature": answers.temperature,
+        "calibrated": {key: scores[key] for key in ("nll", "brier", "calibration_error")},
+        "reliability_calibrated": [asdict(row) for row in reliability(probs, labels)],
+        "coverage": [asdict(row) for row in coverage(probs, labels)],
+        "coverage_curve": [{"coverage": float(n / faces), "accuracy": float(1 - risks[n - 1])} for n in answered],
+        "aurc": float(risks.mean()),
+        "least_aurc": least_area(round(faces * (1 - scores["accuracy"])), faces),
+    }
+
+
+def _temperature_words(content: Mapping[str, Any]) -> str:
+    if content["temperature"] is None:
+        return "The committee has no temperature, so confidence is as it is; `ensemble fuse` fits one."
+    before, after = content["committee"], content["calibrated"]
+    changes = (
+        f"{name} {before[key]:.4f} becomes {after[key]:.4f}"
+        for name, key in (("calibration error", "calibration_error"), ("NLL", "nll"))
+    )
+    return f"At its temperature, {content['temperature']:.3f}: {', '.join(changes)}."
+
+
 def _scores(probs: Probs, labels: Labels) -> dict[str, float]:
     low, high = bootstrap_interval((probs.argmax(axis=1) == labels).astype(np.float64))
+    classes = class_scores(probs, labels)
     return {
         "accuracy": accuracy(probs, labels), "accuracy_low": low, "accuracy_high": high,
-        "macro_f1": class_scores(probs, labels).macro_f1, "nll": nll(probs, labels), "brier": brier(probs, labels),
+        "macro_f1": float(classes.f1[classes.support > 0].mean()),  # of the classes that the faces have
+        "nll": nll(probs, labels), "brier": brier(probs, labels),
         "calibration_error": expected_calibration_error(probs, labels),
     }  # fmt: skip
 
@@ -177,6 +217,6 @@ def _class_cells(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 def _coverage_cells(rows: Sequence[Mapping[str, float]]) -> list[tuple[str, ...]]:
     return [
-        (f"{row['threshold']:.1f}", f"{row['coverage']:.3f}", f"{row['accuracy']:.3f}" if row["coverage"] else "")
+        (f"{row['threshold']:g}", f"{row['coverage']:.3f}", f"{row['accuracy']:.3f}" if row["coverage"] else "")
         for row in rows
     ]

@@ -22,7 +22,7 @@ class FaceBlock:
         numbers: Number of each face within its image.
         faces: (N, size, size) or (N, size, size, 3) uint8.
         boxes: (N, 4) pixels of the image, NaN where the image is the face.
-        labels: (N,) class indices, -1 where unknown.
+        truths: Name of the true class of each face, empty where unknown.
         splits: Split of each face, empty where there is none.
     """
 
@@ -30,7 +30,7 @@ class FaceBlock:
     numbers: list[int]
     faces: npt.NDArray[np.uint8]
     boxes: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.int64]
+    truths: list[str]
     splits: list[str]
 
     @property
@@ -64,7 +64,7 @@ class FaceRows:
         self._numbers: list[int] = []
         self._faces: list[npt.NDArray[np.uint8]] = []
         self._boxes: list[tuple[float, ...]] = []
-        self._labels: list[int] = []
+        self._truths: list[str] = []
         self._splits: list[str] = []
 
     def __len__(self) -> int:
@@ -75,20 +75,20 @@ class FaceRows:
         """Whether there are enough faces for a block."""
         return len(self) >= self.shape.rows
 
-    def add(self, image: str, found: Found, *, number: int = 0, label: int = -1, split: str = "") -> None:
+    def add(self, image: str, found: Found, *, number: int = 0, truth: str = "", split: str = "") -> None:
         """Add a face found in an image."""
         self._images.append(image)
         self._numbers.append(number)
         self._faces.append(to_face(found.pixels, self.shape.size, self.shape.channels))
         self._boxes.append(found.box or (np.nan,) * 4)
-        self._labels.append(label)
+        self._truths.append(truth)
         self._splits.append(split)
 
     def block(self) -> FaceBlock:
         """The faces so far, and start anew."""
         block = FaceBlock(
             images=self._images, numbers=self._numbers, faces=np.stack(self._faces),
-            boxes=np.array(self._boxes, np.float64), labels=np.array(self._labels, np.int64), splits=self._splits,
+            boxes=np.array(self._boxes, np.float64), truths=self._truths, splits=self._splits,
         )  # fmt: skip
         self._clear()
         return block

@@ -24,10 +24,13 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.align_spec import AlignSpec
 from ensemble.binding import check_component
+from ensemble.canonical import canonical_json
+from ensemble.class_map import Wanted
 from ensemble.faces import Faces
 from pipelines.atomic import write_json
 from pipelines.face_writer import write_faces
 from pipelines.fingerprint import FileFacts, digest_text
+from pipelines.mapped_reader import MappedReader
 from pipelines.readers import READERS, Decoder, Reader, choose_reader, require_source
 
 __all__ = ["FaceStore", "load_faces"]
@@ -57,6 +60,8 @@ class FaceStore:
         names_digests: sha256 of the ids in order per split.
         excluded: Images left out per split, because no face to align was found in them; None where none was looked for.
         left_out: Rows per split that opening the split skips.
+        unwanted: Faces left out per split, because the class map leaves out their class; None without a map.
+        mapped: Whether the class map changed anything; then the names of the classes count in the digests.
     """
 
     folder: Path
@@ -72,6 +77,8 @@ class FaceStore:
     names_digests: Mapping[str, str]
     excluded: Mapping[str, int] | None = None
     left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    unwanted: Mapping[str, int] | None = None
+    mapped: bool = False
 
     def split(self, name: str) -> Faces:
         """Open one split; its pixels are memory-mapped.
@@ -90,6 +97,7 @@ class FaceStore:
             votes=np.load(votes) if votes.exists() else None,
             digest=self.digests[name],
             names_digest=self.names_digests[name],
+            mapped=self.mapped,
         )
         rows = self.left_out.get(name, ())
         return faces.take(np.delete(np.arange(len(faces)), rows)) if rows else faces
@@ -104,15 +112,20 @@ class FaceStore:
         ids: npt.NDArray[np.str_] = np.load(self.folder / f"{name}.ids.npy")
         return ids
 
+    @property
+    def unwanted_names(self) -> list[str]:
+        """Ids of the faces that the class map leaves out."""
+        return [] if self.unwanted is None else np.load(self.folder / "unwanted.npy").tolist()
+
     def groups(self, name: str) -> npt.NDArray[np.str_] | None:
-        """Group (a person, say) of every face of a split, if known.
+        """Group (a person, say) of every face of a split as `split` opens it, if known.
 
         Raises:
             InputError: The data has no such split.
         """
         self._require(name)
         path = self.folder / f"{name}.groups.npy"
-        return np.load(path) if path.exists() else None
+        return np.delete(np.load(path), self.left_out.get(name, ())) if path.exists() else None
 
     def _require(self, name: str) -> None:
         if name not in self.counts:
@@ -127,6 +140,7 @@ def load_faces(
     options: Mapping[str, Any] | None = None,
     votes: str | Path | None = None,
     align: AlignSpec | None = None,
+    classes: Wanted | None = None,
     cache: Path,
     device: str | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -139,6 +153,7 @@ def load_faces(
         options: The reader's parameters.
         votes: FER+ votes file.
         align: How faces are found and aligned; None stores the images as they are.
+        classes: What becomes of classes of the source; faces of a class that becomes None are left out.
         cache: The data set is stored in a folder of `<cache>/faces`, landmarks in one of `<cache>/landmarks`.
         device: Where faces are looked for; default CUDA where there is one.
         progress: Called with (faces done, faces in all), first while looking for faces, then while decoding.
@@ -148,7 +163,7 @@ def load_faces(
 
     Raises:
         InputError: The source is missing, damaged or of no known layout; an option is wrong; or the data set is unfit:
-            duplicate ids, people in two splits, empty or swapped splits.
+            duplicate ids, people in two splits, empty or swapped splits; or `classes` names a class that it lacks.
     """
     facts = FileFacts(cache / "faces" / "facts")
     name = reader or _choose_reader(source, facts)
@@ -159,14 +174,18 @@ def load_faces(
     built: Reader = READERS.build(name, **(options or {}))
     resolved = {key: p.default for key, p in READERS.describe(name).parameters.items()} | dict(options or {})
     content = [name, json.dumps(resolved, sort_keys=True), _fingerprint(built, source, facts)]
+    mapped = _mapped(built, classes, votes) if classes else None
+    content += [canonical_json(classes)] if mapped else []
     aligned = [] if align is None else [align.model_dump_json()]
     key = digest_text([STORE_VERSION, *content, facts.digest(votes) if votes else None, *aligned])
     folder = cache / "faces" / key[:32]
     store = _open(folder, source)
     if store is None:
-        decoder: Any = built if align is None else _aligned(built, align, content, cache, device, progress)
+        decoder: Any = mapped or built
+        if align is not None:
+            decoder = _aligned(decoder, align, content, cache, device, progress)
         with _making(folder) as temporary:
-            meta = write_faces(decoder, source, votes=votes, folder=temporary, progress=progress)
+            meta = write_faces(decoder, source, votes=votes, mapped=mapped, folder=temporary, progress=progress)
             if align is not None:
                 meta["excluded"] = decoder.excluded
             write_json(temporary / _META, {"reader": name, **meta, "files": _sizes(temporary)})
@@ -175,8 +194,17 @@ def load_faces(
     return store
 
 
+def _mapped(reader: Decoder, classes: Wanted, votes: Path | None) -> MappedReader:
+    number = next((name for name in classes if name.isdecimal()), None)
+    if votes is not None and number is not None:
+        raise InputError(
+            f"Expected classes by name in `classes` beside `votes`, whose columns are names, but got {number!r}."
+        )
+    return MappedReader(reader, classes)
+
+
 def _aligned(
-    reader: Reader,
+    reader: Decoder,
     align: AlignSpec,
     content: Sequence[str],
     cache: Path,

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from ensemble.class_map import Wanted
 from pipelines.aligned_reader import whole_images
 from pipelines.detection import FaceDetector
 from pipelines.face_block import FaceBlock, FaceRows, Shape
@@ -24,8 +25,9 @@ from pipelines.file_tree import is_archive, stream_files
 from pipelines.image_file import IMAGE_SUFFIXES, decode_image
 from pipelines.image_tree import image_names
 from pipelines.listing import Listing
+from pipelines.mapped_reader import MappedReader
 from pipelines.predictor import to_face
-from pipelines.readers import READERS, choose_reader
+from pipelines.readers import READERS, Decoder, choose_reader
 
 __all__ = ["AlignedStream", "ImageStream", "LabelledStream", "StoreStream", "open_stream"]
 
@@ -47,12 +49,13 @@ class StoreStream:
         for start in range(0, len(faces), self.shape.rows):
             part = slice(start, start + self.shape.rows)
             names = [str(i) for i in faces.ids[part]]
-            yield _ready(names, faces.images[part], faces.labels[part], ["validation"] * len(names), self.shape)
+            truths = [faces.classes[label] for label in faces.labels[part]]
+            yield _ready(names, faces.images[part], truths, ["validation"] * len(names), self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledStream:
-    """A data set in a layout that a reader knows, with the committee's classes."""
+    """A data set in a layout that a reader knows."""
 
     source: Path
     reader: Any
@@ -73,7 +76,8 @@ class LabelledStream:
                 row += len(part)
                 names = [str(i) for i in self.listing.ids[rows]]
                 splits = [str(s) for s in self.listing.splits[rows]]
-                yield _ready(names, part, self.listing.labels[rows], splits, self.shape)
+                truths = [self.listing.classes[label] for label in self.listing.labels[rows]]
+                yield _ready(names, part, truths, splits, self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +103,10 @@ class AlignedStream:
         """Blocks in the source's order."""
         rows, listing = FaceRows(self.shape), self.listing
         for row, image in enumerate(whole_images(self.reader, self.source, listing)):
-            name, label, split = str(listing.ids[row]), int(listing.labels[row]), str(listing.splits[row])
+            name, truth, split = str(listing.ids[row]), listing.classes[listing.labels[row]], str(listing.splits[row])
             found = self.detector.find(image)
             if found:
-                rows.add(name, found[0], label=label, split=split)
+                rows.add(name, found[0], truth=truth, split=split)
             else:
                 self.missed(name)
             if rows.full:
@@ -158,17 +162,24 @@ def open_stream(
     inputs: Sequence[str],
     *,
     detector: FaceDetector,
-    classes: tuple[str, ...],
+    classes: Wanted | None = None,
     shape: Shape,
     missed: Callable[[str], None],
 ) -> LabelledStream | AlignedStream | ImageStream:
     """Decide what the inputs are.
 
-    A single source in a known layout with the committee's classes is labelled data, unless faces are to be detected
-    in it: only to align them. Everything else is images.
+    A single source in a known layout is labelled data, whatever its classes, unless faces are to be detected in it:
+    only to align them. Everything else is images.
+
+    Args:
+        inputs: As the user gave them.
+        detector: Finds faces in images.
+        classes: What becomes of classes of labelled data; faces of a class that becomes None are left out.
+        shape: What the committee takes.
+        missed: Told the name of every photo without a face.
 
     Raises:
-        InputError: An input does not exist or holds no image.
+        InputError: An input does not exist or holds no image, or `classes` is given for what is not labelled.
     """
     paths = [path for text in inputs for path in _expanded(text)]
     if len(paths) == 1 and detector.mode in ("auto", "none"):
@@ -180,6 +191,8 @@ def open_stream(
             )  # fmt: skip
         if labelled is not None:
             return labelled
+    if classes:
+        raise InputError("Expected one labelled data set, whose faces are not to be searched for, beside `--classes`.")
     sources = [(path, _names(path)) for path in paths]
     return ImageStream(sources=sources, detector=detector, shape=shape, missed=missed)
 
@@ -194,19 +207,20 @@ def _expanded(text: str) -> list[Path]:
     return [Path(f) for f in found]
 
 
-def _labelled(path: Path, classes: tuple[str, ...], shape: Shape) -> LabelledStream | None:
+def _labelled(path: Path, classes: Wanted | None, shape: Shape) -> LabelledStream | None:
     """The path as labelled data, or None if it is something else."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return None
     try:
-        reader = READERS.build(choose_reader(path))
+        reader: Decoder = READERS.build(choose_reader(path))
         listing = reader.scan(path)
     except InputError:
         if path.is_dir() or is_archive(path):
             return None
         raise
-    if listing.classes != classes:
-        return None
+    if classes:
+        reader = MappedReader(reader, classes)
+        listing = reader.scan(path)
     if listing.entries:  # image files of any sizes and colours: let the reader bring them to one shape
         listing = replace(listing, shape=(shape.size, shape.size, 3), resize=True)
     return LabelledStream(source=path, reader=reader, listing=listing, shape=shape)
@@ -222,10 +236,10 @@ def _names(path: Path) -> list[str]:
 
 
 def _ready(
-    names: list[str], images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], splits: list[str], shape: Shape
+    names: list[str], images: npt.NDArray[np.uint8], truths: list[str], splits: list[str], shape: Shape
 ) -> FaceBlock:
     faces = np.stack([to_face(image, shape.size, shape.channels) for image in images])
     return FaceBlock(
         images=names, numbers=[0] * len(names), faces=faces, boxes=np.full((len(names), 4), np.nan),
-        labels=np.asarray(labels, np.int64), splits=splits,
+        truths=truths, splits=splits,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from backbones.errors import InputError
 from ensemble.faces import SPLITS, content_digest, digest_of_ids
 from pipelines.fingerprint import digest_text
 from pipelines.listing import Listing, UnevenFacesError, check_listing
+from pipelines.mapped_reader import MappedReader
 from pipelines.readers import Decoder
 from pipelines.votes import read_votes
 
@@ -29,6 +30,7 @@ def write_faces(
     source: str | Path,
     *,
     votes: Path | None,
+    mapped: MappedReader | None = None,
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
@@ -38,7 +40,8 @@ def write_faces(
         reader: Understands the source.
         source: Where the faces come from.
         votes: FER+ votes file.
-        folder: An empty folder; gets `<split>.{images,labels,ids,votes,groups}.npy`.
+        mapped: The reader within `reader` that gives the faces the classes wanted, if there is one.
+        folder: An empty folder; gets `<split>.{images,labels,ids,votes,groups}.npy`, and `unwanted.npy` of a map.
         progress: Called with (faces done, faces in all).
 
     Returns:
@@ -49,13 +52,14 @@ def write_faces(
     """
     listing = reader.scan(source)
     check_listing(listing, source=str(source))
-    arrays = _arrays(listing, votes)
+    arrays = _arrays(listing, votes, mapped)
     splits = [split for split in SPLITS if (listing.splits == split).any()]
     listing = _write_images(reader, source, listing, folder, progress)
     for split in splits:
         for name, values in arrays.items():
             np.save(folder / f"{split}.{name}.npy", values[listing.splits == split])
-    digests = {split: _digest(folder, split) for split in splits}
+    names = listing.classes if mapped is not None and not mapped.class_map.is_identity else ()
+    digests = {split: _digest(folder, split, names) for split in splits}
     labels = {split: listing.labels[listing.splits == split] for split in splits}
     return {
         "classes": list(listing.classes),
@@ -66,17 +70,25 @@ def write_faces(
         "digest": digest_text([*listing.classes, *(f"{split} {digests[split]}" for split in splits)]),
         "digests": digests,
         "names_digests": {split: digest_of_ids(listing.ids[listing.splits == split]) for split in splits},
+        **(_unwanted(mapped, folder) if mapped else {}),
     }
 
 
-def _arrays(listing: Listing, votes: Path | None) -> _Arrays:
+def _unwanted(mapped: MappedReader, folder: Path) -> dict[str, Any]:
+    """Keep the names of the faces left out, so that whoever says something of them is understood."""
+    np.save(folder / "unwanted.npy", mapped.unwanted_ids)
+    return {"mapped": not mapped.class_map.is_identity, "unwanted": mapped.unwanted}
+
+
+def _arrays(listing: Listing, votes: Path | None, mapped: MappedReader | None) -> _Arrays:
     arrays: _Arrays = {"labels": listing.labels, "ids": listing.ids}
     if listing.groups is not None:
         arrays["groups"] = listing.groups
     if votes is not None:
         arrays["votes"] = read_votes(
-            votes, ids=listing.ids, labels=listing.labels, splits=listing.splits, classes=listing.classes
-        )
+            votes, ids=listing.ids, labels=listing.labels, splits=listing.splits, classes=listing.classes,
+            class_map=mapped.class_map if mapped else None, whole=mapped.whole if mapped else None,
+        )  # fmt: skip
     return arrays
 
 
@@ -126,8 +138,9 @@ def _write_blocks(
         raise InputError(f"Expected {len(listing)} faces in {source}, but decoded {done}. Did it change meanwhile?")
 
 
-def _digest(folder: Path, split: str) -> str:
+def _digest(folder: Path, split: str, classes: Sequence[str]) -> str:
     # As a plain array: indexing a memmap row by row costs more than hashing the row.
     images = np.asarray(np.load(folder / f"{split}.images.npy", mmap_mode="r"))
     votes = folder / f"{split}.votes.npy"
-    return content_digest(images, np.load(folder / f"{split}.labels.npy"), np.load(votes) if votes.exists() else None)
+    labels = np.load(folder / f"{split}.labels.npy")
+    return content_digest(images, labels, np.load(votes) if votes.exists() else None, classes=classes)

@@ -1,10 +1,12 @@
 """Features of a frozen backbone: computed once per face and view, kept as a memory-mapped file.
 
-The computation is resumable: a counter beside the unfinished file tells how many rows are done.
+The computation is resumable: a counter beside the unfinished file tells how many rows are done. Of members that need
+the same features at the same time one computes them, and the others wait for it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +21,13 @@ from ensemble.canonical import digest_of
 from ensemble.faces import Faces
 from pipelines.atomic import write_json
 from pipelines.forward import forward_all
+from pipelines.lock import locked
 from pipelines.member import Member
 
 __all__ = ["cached_features"]
 
 _BLOCK = 512
-_VERSION = 1
+_VERSION = 2
 
 
 class _Features(nn.Module):
@@ -59,11 +62,15 @@ def cached_features(
         (V, N, F) float32, memory-mapped; V is 1, or 2 with mirror images.
     """
     views = 2 if mirrored else 1
-    folder = cache / "features"
-    path = folder / f"{_key(member, faces, views)}.npy"
-    if path.is_file():
-        return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
-    folder.mkdir(parents=True, exist_ok=True)
+    path = cache / "features" / f"{_key(member, faces, views)}.npy"
+    if not path.is_file():
+        with locked(path.with_suffix(""), wait=True):
+            if not path.is_file():  # another process may have been at it
+                _compute(member, faces, views, path, advance)
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def _compute(member: Member, faces: Faces, views: int, path: Path, advance: Callable[[int, int], None] | None) -> None:
     part, counter = path.with_suffix(".part.npy"), path.with_suffix(".json")
     features = _Features(member.network)
     width = forward_all(features, faces.images[:1], device=member.device, prepare=member.input_layer).shape[1]
@@ -83,7 +90,6 @@ def cached_features(
     del store
     part.replace(path)
     counter.unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
 
 
 def _view(face: npt.NDArray[np.uint8], *, mirrored: bool) -> npt.NDArray[np.uint8]:
@@ -102,13 +108,23 @@ def _open_partial(part: Path, counter: Path, shape: tuple[int, int, int]) -> tup
     return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape), 0
 
 
+def _digest_state(backbone: nn.Module) -> str:
+    """Digest of all its tensors: members whose frozen backbones are the same share features, whatever their seeds."""
+    digest = hashlib.blake2b(digest_size=32)
+    for name, tensor in backbone.state_dict().items():
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def _key(member: Member, faces: Faces, views: int) -> str:
     spec = member.spec
     head_kind = {"attach": member.network.head.attach}
     return digest_of({
         "version": _VERSION,
         "backbone": spec.backbone.model_dump(mode="json"),
-        "weights": spec.weights.sha256 if spec.weights else {"seed": spec.seed},
+        "state": _digest_state(member.network.backbone),
         "input": spec.input.model_dump(mode="json"),
         "input_state": member.input_layer.state(),
         "head": head_kind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ensemble.calibration import ReliabilityBin
 
-__all__ = ["SearchAxis", "confusion_figure", "reliability_figure", "search_figure"]
+__all__ = ["SearchAxis", "confusion_figure", "coverage_figure", "reliability_figure", "search_figure"]
 
 
 def confusion_figure(counts: npt.NDArray[np.int64], classes: Sequence[str], *, title: str) -> Any:
@@ -44,35 +44,68 @@ def confusion_figure(counts: npt.NDArray[np.int64], classes: Sequence[str], *, t
     return figure
 
 
-def reliability_figure(bins: Sequence[ReliabilityBin], *, title: str) -> Any:
+def reliability_figure(panels: Mapping[str, Sequence[ReliabilityBin]], *, title: str) -> Any:
     """Draw confidence against accuracy, and how many faces have that confidence.
 
     Args:
-        bins: The bins that hold faces.
-        title: Headline.
+        panels: The bins that hold faces, by headline: before and after a temperature, say.
+        title: Headline of all.
 
     Returns:
         A matplotlib figure: accuracy per bin with the diagonal of a calibrated classifier; below it the faces.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.6, 5.6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    left, widths = [b.low for b in bins], [b.high - b.low for b in bins]
-    upper.bar(left, [b.accuracy for b in bins], widths, align="edge", color="tab:blue", edgecolor="white", alpha=0.8)
-    upper.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")
-    upper.plot(
-        [b.confidence for b in bins],
-        [b.accuracy for b in bins],
-        "o",
-        color="crimson",
-        markersize=4,
-        label="mean of a bin",
-    )
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
-    upper.legend(loc="upper left", frameon=False, fontsize=9)
-    lower.bar(left, [b.faces for b in bins], widths, align="edge", color="0.6", edgecolor="white")
-    lower.set(xlabel="confidence", ylabel="faces")
+    figure = Figure(figsize=(1.0 + 4.6 * len(panels), 5.6), layout="constrained")
+    grid = figure.subplots(2, len(panels), sharex=True, sharey="row", height_ratios=(3, 1), squeeze=False)
+    for (name, bins), upper, lower in zip(panels.items(), *grid, strict=True):
+        left, widths = [b.low for b in bins], [b.high - b.low for b in bins]
+        accuracies = [b.accuracy for b in bins]
+        upper.bar(left, accuracies, widths, align="edge", color="tab:blue", edgecolor="white", alpha=0.8)
+        upper.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")
+        upper.plot([b.confidence for b in bins], accuracies, "o", color="crimson", markersize=4, label="mean of a bin")
+        upper.set_title(name, fontsize=11)
+        lower.bar(left, [b.faces for b in bins], widths, align="edge", color="0.6", edgecolor="white")
+        lower.set(xlabel="confidence")
+    grid[0][0].set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+    grid[0][0].legend(loc="upper left", frameon=False, fontsize=9)
+    grid[1][0].set(ylabel="faces")
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def coverage_figure(curve: Sequence[Mapping[str, float]], marks: Sequence[Mapping[str, float]], *, title: str) -> Any:
+    """Draw how right the labels are if only the surest faces get one.
+
+    Args:
+        curve: `coverage` and `accuracy` at rising coverage.
+        marks: The same at several least confidences, `threshold`; those without a face are left out.
+        title: Headline.
+
+    Returns:
+        A matplotlib figure: accuracy over coverage, with a dot at each least confidence.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axhline(curve[-1]["accuracy"], color="0.4", linestyle="--", linewidth=1, label="all faces")
+    axes.plot([row["coverage"] for row in curve], [row["accuracy"] for row in curve], color="tab:blue")
+    shown = [row for row in marks if row["coverage"] > 0.0]
+    x, y = [row["coverage"] for row in shown], [row["accuracy"] for row in shown]
+    axes.plot(x, y, "o", color="crimson", markersize=5, label="least confidence")
+    last = None
+    for row in reversed(shown):
+        if last is None or row["coverage"] - last > 0.02:  # least confidences that leave out the same faces
+            place = (row["coverage"], row["accuracy"])
+            axes.annotate(f"{row['threshold']:g}", place, (5, 5), textcoords="offset points", fontsize=8)
+            last = row["coverage"]
+    axes.set(xlim=(0, 1.05), xlabel="share of the faces that get a label", ylabel="share of the labels that is right")
+    axes.set_ylim(top=1.02)
+    axes.grid(visible=True, color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper right", frameon=False, fontsize=9)
+    axes.set_title(title)
     return figure
 
 

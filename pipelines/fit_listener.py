@@ -39,20 +39,28 @@ class FitListener:
                     self.shown[member] = self.add(member, total)
                 self.shown[member].set(done, total)
                 self.shown[member].label(f"{member}: {what}")
+            case "weights":
+                self.console.note(payload)
             case "epoch":
                 self._epoch(member, payload)
+                self.tracking.epochs(member, payload.history)
+            case "copy":
+                number, copies, progress = payload
+                self._epoch(member, progress, number, copies)
+                self.tracking.copy_epochs(member, progress.history, before=number * self.jobs[member].spec.epochs)
             case "done":
                 if member in self.shown:
                     self.shown.pop(member).remove()
                 self.console.note(f"{member}: finished")
                 self.tracking.finish_member(member, self.jobs[member].folder)
 
-    def _epoch(self, member: str, progress: Progress) -> None:
+    def _epoch(self, member: str, progress: Progress, number: int = 0, copies: int = 1) -> None:
+        """Tell of an epoch, of the copy of that number where there are several."""
         last, epochs = progress.history[-1], self.jobs[member].spec.epochs
-        left = progress.seconds / progress.epoch * (epochs - progress.epoch)
+        left = progress.seconds / progress.epoch * (epochs * (copies - number) - progress.epoch)
+        name = member if copies == 1 else f"{member}, copy {number + 1} of {copies}"
         self.console.note(
-            f"{member}: epoch {progress.epoch}/{epochs}  train loss {last['train_loss']:.4f}  "
+            f"{name}: epoch {progress.epoch}/{epochs}  train loss {last['train_loss']:.4f}  "
             f"validation accuracy {last['validation_accuracy']:.4f}, nll {last['validation_nll']:.4f}  "
             f"{last['seconds']:.1f} s, about {left:.0f} s left"
         )
-        self.tracking.epochs(member, progress.history)

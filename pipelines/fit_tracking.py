@@ -19,6 +19,7 @@ from ensemble.outside_spec import OUTSIDE, OutsideSpec
 from ensemble.perturbation import fuse_views
 from ensemble.predictions import Predictions
 from ensemble.spec import MemberSpec
+from ensemble.weights_spec import RANDOM
 from pipelines.bundle import sealed_files
 from pipelines.console import Console
 from pipelines.figure import confusion_figure
@@ -28,6 +29,7 @@ from pipelines.member_fit import FitData
 from pipelines.plan import Plan
 from pipelines.prediction_file import prediction_frame
 from pipelines.tracking import Tracker
+from pipelines.weights_report import weights_tags
 from pipelines.workspace import Workspace
 
 __all__ = ["FitTracking", "member_params"]
@@ -40,21 +42,32 @@ def member_params(spec: MemberSpec) -> dict[str, Any]:
         "backbone": spec.backbone.kind,
         "head": spec.head.kind,
         "loss": spec.loss.kind,
-        "weights": Path(spec.weights.file).name if spec.weights else "random",
-        "freeze": spec.freeze.until if spec.freeze else "none",
+        "weights": spec.weights.label if spec.weights else RANDOM,
+        "freeze": _freeze(spec),
+        "unfreeze": f"{spec.unfreeze.kind} {spec.unfreeze.head_epochs}" if spec.unfreeze else "none",
         "input": f"{spec.input.channels}x{spec.input.size or 'face'}",
         "normalize": spec.input.normalize.kind,
         "augment": augment,
         "optimizer": spec.optimizer.kind,
         "lr": spec.optimizer.lr,
+        "backbone_lr": spec.optimizer.backbone_lr or spec.optimizer.lr,
+        "layer_decay": spec.optimizer.layer_decay or 1.0,
         "weight_decay": spec.optimizer.weight_decay,
         "schedule": spec.schedule.kind,
         "batch_size": spec.batch_size,
         "epochs": spec.epochs,
         "seed": spec.seed,
+        "folds": spec.folds or "none",
         "targets": spec.targets,
         "backbone_parameters": json.dumps(spec.backbone.parameters, sort_keys=True),
     }
+
+
+def _freeze(spec: MemberSpec) -> str:
+    """What does not learn, in a word or two."""
+    if spec.freeze is None:
+        return "none"
+    return "+".join(filter(None, (spec.freeze.until, "batch_norm" if spec.freeze.batch_norm else None)))
 
 
 class FitTracking:
@@ -105,11 +118,17 @@ class FitTracking:
         else:
             params, family = member_params(spec), spec.backbone.kind
         tags = {"member": spec.name, "groups": ",".join(spec.groups), "family": family}
+        tags |= weights_tags(spec) if isinstance(spec, MemberSpec) else {}
         self.tracker.member(spec.name, params=params, tags=tags)
 
     def epochs(self, name: str, history: list[dict[str, float]]) -> None:
         """An epoch of a member is done."""
         self.tracker.epochs(name, history)
+
+    def copy_epochs(self, name: str, history: list[dict[str, float]], *, before: int) -> None:
+        """An epoch of a copy of a member is done; the copies' curves follow one another, this one's after `before`."""
+        shifted = [{**record, "epoch": before + record["epoch"]} for record in history]
+        self.tracker.epochs(name, shifted, section="copies")
 
     def finish_member(self, name: str, folder: Path) -> None:
         """A member's folder is complete."""
@@ -120,6 +139,7 @@ class FitTracking:
             self.tracker.epochs(name, json.loads((folder / "history.json").read_text(encoding="utf-8")))
         stored = load_posteriors(folder / "posteriors.npz").splits["validation"]
         facts = {key: spec[key] for key in ("parameters", "seconds", "best_epoch")}
+        facts |= {f"out_of_fold/{key}": spec.get(f"out_of_fold_{key}") for key in ("accuracy", "nll")}
         extra = {key: value for key, value in facts.items() if value is not None}
         self._finish(name, fuse_views(stored.probs), extra, folder)
 
@@ -149,5 +169,5 @@ class FitTracking:
             figures={"figures/confusion_matrix.png": figure},
             tables={"tables/predictions.json": prediction_frame(predictions)},
             folder=folder,
-            files=sealed_files(folder) if member is None else [p for p in folder.iterdir() if p.is_file()],
+            files=sealed_files(folder) if member is None else [p for p in folder.rglob("*") if p.is_file()],
         )

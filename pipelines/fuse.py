@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from backbones.errors import InputError
-from ensemble.bank import SplitPosteriors, load_posteriors
 from ensemble.committee import Committee
-from ensemble.committee_spec import CommitteeNode, resolve_committee
-from ensemble.perturbation import fuse_views
+from ensemble.committee_spec import CommitteeNode, asks_for_groups, group_notes, resolve_committee
+from ensemble.grouping import Evidence, traits_of
 from pipelines.atomic import write_json, write_text
-from pipelines.bundle import COMMITTEE, POSTERIORS, REPORT, read_json, seal, unseal
+from pipelines.bundle import COMMITTEE, REPORT, read_json, seal, unseal
 from pipelines.console import Console
 from pipelines.leaderboard import HEADER, markdown, member_row, rows_of, rule_estimates
+from pipelines.origin import stored_origins
+from pipelines.stored_posteriors import StoredPosteriors, stored_posteriors
 from pipelines.workspace import Workspace
 from pipelines.yaml_file import read_yaml, write_yaml
 
 __all__ = [
     "Fusion",
-    "StoredPosteriors",
     "fuse_committee",
     "fuse_stored",
     "print_table",
+    "stored_evidence",
     "stored_facts",
-    "stored_posteriors",
     "stored_tree",
 ]
-
-Probs = npt.NDArray[np.float64]
 
 _FEW = 1000
 
@@ -43,55 +37,12 @@ class Fusion:
 
     Attributes:
         committee: The fitted tree.
-        posteriors: (N, K) validation probabilities by member, views fused.
-        labels: (N,) true class indices.
+        bank: What its members say, and which faces its rules are fitted on.
         rows: The table, under `leaderboard.HEADER`.
     """
 
-    def __init__(
-        self, committee: Committee, posteriors: dict[str, Probs], labels: npt.NDArray[np.int64], rows: list[Any]
-    ) -> None:
-        self.committee, self.posteriors, self.labels, self.rows = committee, posteriors, labels, rows
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredPosteriors:
-    """What the members of a committee say of the validation faces, from the posterior bank.
-
-    Attributes:
-        posteriors: (N, K) probabilities by member, views fused.
-        labels: (N,) true class indices.
-        ids: (N,) names of the faces.
-        classes: K class names.
-    """
-
-    posteriors: dict[str, Probs]
-    labels: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.str_]
-    classes: tuple[str, ...]
-
-
-def stored_posteriors(folder: Path, members: Sequence[str]) -> StoredPosteriors:
-    """Read the members' posteriors on the validation faces.
-
-    Raises:
-        InputError: One is absent or damaged, or is of other faces or classes.
-    """
-    posteriors: dict[str, Probs] = {}
-    first: tuple[SplitPosteriors, tuple[str, ...]] | None = None
-    for name in members:
-        path = folder / "members" / name / POSTERIORS
-        bank = load_posteriors(path)
-        split = bank.splits["validation"]
-        if split.labels is None:
-            raise InputError(f"Expected labelled validation faces in `{path}`, but got none.")
-        first = first or (split, bank.classes)
-        if bank.classes != first[1] or not np.array_equal(split.ids, first[0].ids):
-            raise InputError(f"Expected the same faces and classes from all members, but `{path}` differs.")
-        posteriors[name] = fuse_views(split.probs)
-    assert first is not None  # a committee has members
-    assert first[0].labels is not None
-    return StoredPosteriors(posteriors=posteriors, labels=first[0].labels, ids=first[0].ids, classes=first[1])
+    def __init__(self, committee: Committee, bank: StoredPosteriors, rows: list[Any]) -> None:
+        self.committee, self.bank, self.rows = committee, bank, rows
 
 
 def fuse_stored(
@@ -109,38 +60,48 @@ def fuse_stored(
     bank = stored_posteriors(folder, node.members)
     posteriors, labels = bank.posteriors, bank.labels
     specs = {name: read_json(folder / "members" / name / "spec.json") for name in node.members}
-    committee = Committee.fit(node, posteriors, labels, seed=seed, classes=bank.classes)
-    estimates = rule_estimates(node, posteriors, labels, seed=seed, every_rule=every_rule)
+    committee = bank.fit(node, seed=seed)
+    estimates = rule_estimates(node, posteriors, labels, seed=seed, every_rule=every_rule, fit_on=bank.out_of_fold)
+    committee = replace(committee, temperature=estimates["committee"].temperature)  # of faces held out of the fit
     members = [member_row(specs[name], posteriors[name], labels) for name in node.members]
     rows = rows_of(members, estimates)
     rules = {name: {**asdict(e), "optimism": e.optimism} for name, e in estimates.items()}
     unseal(folder)
     write_json(folder / COMMITTEE, committee.to_json())
-    write_json(folder / REPORT, {**facts, "validation_faces": len(labels), "members": members, "rules": rules})
-    write_text(folder / "report.md", f"# Committee {folder.name}\n\n{markdown(rows)}")
+    write_json(folder / REPORT, {
+        **facts, "validation_faces": len(labels), "basis": bank.basis, "members": members, "rules": rules,
+    })  # fmt: skip
+    write_text(folder / "report.md", f"# Committee {folder.name}\n\nRules are {bank.basis}.\n\n{markdown(rows)}")
     seal(folder, members=list(node.members))
-    return Fusion(committee, posteriors, labels, rows)
+    return Fusion(committee, bank, rows)
 
 
-def fuse_committee(committee: str | Path | None, *, rule: str | None = None, quiet: bool = False) -> Path:
+def fuse_committee(
+    committee: str | Path | None, *, rule: str | None = None, groups: str | None = None, quiet: bool = False
+) -> Path:
     """Refit the rules of a finished committee, e.g. after editing the tree in its `committee.yaml`.
 
     Args:
         committee: Folder or name; default the newest finished one.
-        rule: Fuse all members by this one rule from now on, and estimate no other.
+        rule: Fuse all members, or their groups, by this one rule from now on, and estimate no other.
+        groups: Group all members by this criterion from now on; the default rule fuses each group.
         quiet: Print only the table.
 
     Returns:
         The committee's folder.
 
     Raises:
-        InputError: There is no such committee or rule, its stored probabilities are damaged, or its tree is wrong.
+        InputError: There is no such committee, rule or criterion, the stored probabilities are damaged, or the tree is
+            wrong.
     """
     console, folder = Console(quiet=quiet), Workspace().find(committee)
     content, node = stored_tree(folder)
-    if rule is not None:
-        flat: dict[str, tuple[str, ...]] = dict.fromkeys(node.members, ())
-        node = resolve_committee({"rule": rule}, flat, "--rule")
+    chosen = rule is not None or groups is not None
+    if chosen:
+        node = _chosen_tree(folder, node.members, rule=rule, groups=groups)
+    if chosen or asks_for_groups(content["committee"]):
+        for note in group_notes(node):
+            console.note(note)
         unseal(folder)
         write_yaml(folder / "committee.yaml", {**content, "committee": node.tree()})
     facts = stored_facts(folder)
@@ -153,7 +114,24 @@ def stored_tree(folder: Path) -> tuple[dict[str, Any], CommitteeNode]:
     """A committee's YAML, and the tree in it."""
     content = read_yaml(folder / "committee.yaml")
     groups = {m["name"]: m.get("groups", ()) for m in content["members"]}
-    return content, resolve_committee(content["committee"], groups)
+    evidence = stored_evidence(folder, tuple(groups)) if asks_for_groups(content["committee"]) else None
+    return content, resolve_committee(content["committee"], groups, evidence=evidence)
+
+
+def stored_evidence(folder: Path, members: Sequence[str]) -> Evidence:
+    """What groups of members can go by: what these were trained from, and their votes on the validation faces."""
+    votes = {name: probs.argmax(axis=1) for name, probs in stored_posteriors(folder, members).posteriors.items()}
+    return Evidence(traits=traits_of(stored_origins(folder, members)), votes=votes)
+
+
+def _chosen_tree(folder: Path, members: Sequence[str], *, rule: str | None, groups: str | None) -> CommitteeNode:
+    """All members, or their groups, fused by one rule."""
+    flat: dict[str, tuple[str, ...]] = dict.fromkeys(members, ())
+    tree = {} if rule is None else {"rule": rule}
+    node = resolve_committee(tree, flat, "--rule")
+    if groups is None:
+        return node
+    return resolve_committee({**tree, "groups": groups}, flat, "--groups", evidence=stored_evidence(folder, members))
 
 
 def stored_facts(folder: Path) -> dict[str, Any]:
@@ -163,9 +141,11 @@ def stored_facts(folder: Path) -> dict[str, Any]:
 
 
 def print_table(console: Console, folder: Path, fusion: Fusion) -> None:
-    """Print members, rules and committee; warn where there are few faces to tell them apart."""
-    count = len(fusion.labels)
-    title = f"Committee {folder.name}: {count:,} validation faces"
-    console.table(title, HEADER, fusion.rows, strong=len(fusion.rows) - 1)
+    """Print members, rules and committee; say what rules are fitted on, and warn where faces are too few for them."""
+    bank, count = fusion.bank, len(fusion.bank.labels)
+    if bank.note is not None:
+        console.note(bank.note)
+    about = f"{count:,} validation faces" if bank.out_of_fold is None else bank.basis
+    console.table(f"Committee {folder.name}: {about}", HEADER, fusion.rows, strong=len(fusion.rows) - 1)
     if count < _FEW:
         console.note(f"only {count} validation faces: differences below {100 / count**0.5:.0f} points may be luck")

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ensemble.committee_spec import CommitteeNode, resolve_committee
-from ensemble.estimate import Estimate, estimate
+from ensemble.estimate import Estimate, OutOfFold, estimate
 from ensemble.metric import accuracy, accuracy_interval, class_scores, expected_calibration_error, nll
 from ensemble.rules import RULES
 
 __all__ = ["HEADER", "markdown", "member_row", "rows_of", "rule_estimates", "scores"]
 
 HEADER = ("name", "accuracy", "nested", "95 %", "nll", "parameters", "epochs", "seconds")
-"""Accuracy is the fitted one on the validation split; nested is cross-fitted, for what was fitted on it."""
+"""Accuracy is that on the validation split, of rules that on the faces they were fitted on; nested is held out."""
 
 _NOT_FLAT = ("auto", "temperature")
 """No rows of their own: `auto` is one of the others, and `temperature` fuses nothing."""
@@ -50,17 +50,22 @@ def member_row(spec: Mapping[str, Any], probs: Probs, labels: Labels) -> dict[st
 
 
 def rule_estimates(
-    node: CommitteeNode, posteriors: Mapping[str, Probs], labels: Labels, *, seed: int, every_rule: bool = True
+    node: CommitteeNode,
+    posteriors: Mapping[str, Probs],
+    labels: Labels,
+    *,
+    seed: int,
+    every_rule: bool = True,
+    fit_on: OutOfFold | None = None,
 ) -> dict[str, Estimate]:
     """Fitted and nested accuracy of the declared tree (`committee`), and of every rule over all members, flat."""
-    if not every_rule:
-        return {"committee": estimate(node, posteriors, labels, seed=seed)}
+    table = {"committee": estimate(node, posteriors, labels, seed=seed, fit_on=fit_on)}
     flat: dict[str, tuple[str, ...]] = dict.fromkeys(node.members, ())
-    table = {"committee": estimate(node, posteriors, labels, seed=seed)}
-    for rule in RULES.names():
+    for rule in RULES.names() if every_rule else ():
         if rule in _NOT_FLAT:
             continue
-        table[rule] = estimate(resolve_committee({"rule": rule}, flat), posteriors, labels, seed=seed)
+        alone = resolve_committee({"rule": rule}, flat)
+        table[rule] = estimate(alone, posteriors, labels, seed=seed, fit_on=fit_on)
     return table
 
 

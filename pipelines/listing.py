@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from ensemble.expression import UNCERTAIN, canonical_expression
 from ensemble.faces import SPLITS
 
 __all__ = ["Listing", "UnevenFacesError", "check_listing"]
@@ -72,11 +73,28 @@ def check_listing(listing: Listing, *, source: str) -> None:
 
     Raises:
         InputError: Duplicate ids, an empty train or validation split, fewer training than validation faces, faces of
-            fewer than two classes in the training split, or a group in two splits.
+            fewer than two classes in the training split, a group in two splits, several names for one expression, or
+            a class named `uncertain`.
     """
+    if UNCERTAIN in listing.classes:
+        raise InputError(
+            f"Expected no class named `{UNCERTAIN}` in {source}: it stands for a face left without a label. Rename it."
+        )
+    _check_classes(listing, source)
     _check_ids(listing, source)
     _check_splits(listing, source)
     _check_groups(listing, source)
+
+
+def _check_classes(listing: Listing, source: str) -> None:
+    for name in listing.classes:
+        meant = canonical_expression(name) or name
+        if meant != name:
+            same = [other for other in listing.classes if canonical_expression(other) == meant]
+            raise InputError(
+                f"Expected one name per class in {source}, but {' and '.join(map(repr, same))} mean {meant}. "
+                f"Merge them, or leave one out: `data: {{classes: {{{name}: {meant}}}}}`."
+            )
 
 
 def _check_ids(listing: Listing, source: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from safetensors import SafetensorError
 
 from backbones.contract import InputShape
 from backbones.errors import InputError
-from backbones.freeze import freeze_all, freeze_until
+from backbones.freeze import freeze_all, freeze_until, trained_stages
 from backbones.network import Network, build_network
 from backbones.weights import LoadReport
+from ensemble.class_map import ClassMap
 from ensemble.spec import MemberSpec
 from pipelines.checkpoint import load_tensors
 from pipelines.forward import forward_all, softmax
@@ -40,13 +41,14 @@ class Member:
 
     Attributes:
         spec: What it was made from.
-        classes: Class names, in the order of its outputs.
+        classes: Class names, in the order of its probabilities.
         face_size: Side in pixels of the faces it was trained on.
         face_channels: 1 if they were grey, 3 if RGB.
         network: Backbone and head.
         input_layer: uint8 faces to network input.
         device: Where both lie.
         report: How its pretrained weights were loaded, if there are any.
+        class_map: From the classes of its outputs to `classes`; None if they are the same.
     """
 
     spec: MemberSpec
@@ -57,6 +59,7 @@ class Member:
     input_layer: InputLayer
     device: torch.device
     report: LoadReport | None = None
+    class_map: ClassMap | None = None
 
     @classmethod
     def build(
@@ -116,10 +119,10 @@ class Member:
             InputError: The folder is unfinished or damaged.
         """
         content = read_spec_file(folder)
-        spec = MemberSpec.model_validate(content["spec"])
+        spec, class_map = MemberSpec.model_validate(content["spec"]), ClassMap.stored(content, f"`{folder / SPEC}`")
         member = cls.build(
-            spec, classes=tuple(content["classes"]), face_size=content["face_size"],
-            face_channels=content["face_channels"], device=device, pretrained=False,
+            spec, classes=class_map.source if class_map else tuple(content["classes"]),
+            face_size=content["face_size"], face_channels=content["face_channels"], device=device, pretrained=False,
         )  # fmt: skip
         try:
             tensors, _ = load_tensors(folder / WEIGHTS)
@@ -128,7 +131,7 @@ class Member:
             reason = str(error).splitlines()[0]
             raise InputError(f"Expected `{folder / WEIGHTS}` to hold the member's weights, but got: {reason}") from None
         member.input_layer.load_state(content["input_state"])
-        return member
+        return member if class_map is None else replace(member, classes=class_map.target, class_map=class_map)
 
     @property
     def parameters(self) -> int:
@@ -148,6 +151,7 @@ class Member:
             "face_channels": self.face_channels,
             "input_state": self.input_layer.state(),
             "parameters": self.parameters,
+            **({} if self.class_map is None else {"class_map": self.class_map.state()}),
         }
 
     def probabilities(
@@ -155,19 +159,27 @@ class Member:
     ) -> npt.NDArray[np.float64]:
         """(N, H, W) or (N, H, W, 3) uint8 faces to class probabilities (N, K).
 
-        Faces of another kind than those it was trained on are made like them: a borrowed member sees such.
+        Faces of another kind than those it was trained on are made like them: a borrowed member sees such. Outputs for
+        other classes are mapped to those of the committee, for each face (view) by itself.
         """
         if faces.shape[1:] != self._face_shape:
             faces = np.stack([to_face(face, self.face_size, self.face_channels) for face in faces])
         logits = forward_all(self.network, faces, device=self.device, prepare=self.input_layer, advance=advance)
-        return softmax(logits)
+        probs = softmax(logits)
+        return probs if self.class_map is None else self.class_map.probabilities(probs)
 
 
 def _freeze(network: Network, spec: MemberSpec) -> None:
     if spec.frozen_backbone:
         freeze_all(network.backbone)
-    elif spec.freeze is not None:
+    elif spec.freeze is not None and spec.freeze.until is not None:
         freeze_until(network.backbone, spec.freeze.until)
+    network.keeps_statistics = spec.freeze is not None and spec.freeze.batch_norm
+    if spec.unfreeze is not None and not trained_stages(network.backbone):
+        raise InputError(
+            f"Expected a stage of {type(network.backbone).__name__} that `unfreeze` can let learn, but all of them are "
+            f"frozen or it has none. Remove `unfreeze`, or freeze less."
+        )
 
 
 def _check_head(network: Network, spec: MemberSpec) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,26 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from backbones.network import Network
 from backbones.registry import LOSSES
-from backbones.weights import LoadReport
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
-from ensemble.outside_spec import OUTSIDE
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
 from pipelines.augmentation import Augmentation
-from pipelines.batches import Batches, FaceBatches, FeatureBatches
+from pipelines.batches import FaceBatches, FeatureBatches
 from pipelines.checkpoint import Progress, save_tensors
 from pipelines.device import describe_device, resolve_precision
 from pipelines.estimators import ESTIMATORS
 from pipelines.feature_cache import cached_features
 from pipelines.fingerprint import digest_file
 from pipelines.forward import forward_all, softmax
-from pipelines.member import SPEC, WEIGHTS, Member, read_spec_file
+from pipelines.member import SPEC, WEIGHTS, Member
 from pipelines.trainer import Trainer, Watcher
+from pipelines.unfreezing import Lesson, Unfreezing
+from pipelines.weights_report import report_facts
 
-__all__ = ["FitData", "fit_member", "is_finished", "make_room", "member_fingerprint"]
+__all__ = ["FitData", "fit_member", "member_fingerprint"]
 
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.json"
@@ -41,10 +42,19 @@ HISTORY = "history.json"
 
 @dataclass(frozen=True, kw_only=True)
 class FitData:
-    """What members are trained on. The test split is not here, so that no fit can see it."""
+    """What members are trained on. The test split is not here, so that no fit can see it.
+
+    Attributes:
+        train: Faces to learn from.
+        validation: Faces that pick the epoch.
+        whole: The training split, if `train` is only a part of it: frozen features are computed once for all parts.
+        places: (N,) where the faces of `train` stand in it.
+    """
 
     train: Faces
     validation: Faces
+    whole: Faces | None = None
+    places: npt.NDArray[np.int64] | None = None
 
     @property
     def digest(self) -> str:
@@ -52,19 +62,15 @@ class FitData:
         parts = [d for f in (self.train, self.validation) for d in (f.digest, f.names_digest)]
         return hashlib.sha256("/".join(parts).encode()).hexdigest()
 
+    def without(self, held_out: npt.NDArray[np.bool_]) -> FitData:
+        """The same with a part of the training faces held out; `held_out` (N,) marks them."""
+        places = np.flatnonzero(~held_out)
+        return replace(self, train=self.train.take(places), whole=self.train, places=places)
+
 
 def member_fingerprint(spec: MemberSpec, data: FitData) -> str:
     """The resume key of a member on this data."""
     return spec.fingerprint(data.digest)
-
-
-def is_finished(folder: Path, fingerprint: str) -> bool:
-    """Whether the folder holds the finished member of that fingerprint; an outside member has no weights."""
-    if not (folder / SPEC).is_file():
-        return False
-    content = read_spec_file(folder)
-    whole = content.get("kind") == OUTSIDE or (folder / WEIGHTS).is_file()
-    return bool(whole and content.get("fingerprint") == fingerprint)
 
 
 def fit_member(
@@ -95,15 +101,13 @@ def fit_member(
         progress = _fit_at_once(member, data, fingerprint, cache, advance)
         _write(member, progress, folder)
         return progress
-    if member.spec.frozen_backbone:
-        model, prepare, batches, validate = _from_features(member, data, cache, advance)
-    else:
-        model, prepare, batches, validate = _from_faces(member, data)
+    frozen = member.spec.frozen_backbone
+    lesson = _from_features(member, data, cache, advance) if frozen else _from_faces(member, data)
     counts = torch.from_numpy(data.train.class_counts)
     loss = LOSSES.build(member.spec.loss.kind, counts, **member.spec.loss.parameters).to(member.device)
     trainer = Trainer(
-        model=model, prepare=prepare, loss=loss, batches=batches, validate=validate, spec=member.spec,
-        fingerprint=fingerprint, device=member.device, checkpoint=folder / CHECKPOINT, watcher=watcher,
+        model=lesson.part, lesson=lesson, loss=loss, spec=member.spec, fingerprint=fingerprint, device=member.device,
+        checkpoint=folder / CHECKPOINT, watcher=watcher, unfreezing=_unfreezing(member, data, cache, advance),
     )  # fmt: skip
     prepared = time.monotonic() - started
     progress = trainer.run()
@@ -112,28 +116,11 @@ def fit_member(
     return progress
 
 
-def make_room(folder: Path, fingerprint: str) -> None:
-    """Put a finished member of another spec aside, and take back the one of this fingerprint if it was put aside.
-
-    Nothing that was trained is deleted: it lies under `replaced/` beside the members' folder.
-    """
-    shelf = folder.parent.parent / "replaced"
-    if (folder / SPEC).is_file() and not is_finished(folder, fingerprint):
-        old = shelf / f"{folder.name}-{read_spec_file(folder)['fingerprint'][:12]}"
-        shelf.mkdir(exist_ok=True)
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    kept = shelf / f"{folder.name}-{fingerprint[:12]}"
-    if kept.is_dir() and not folder.exists():
-        kept.rename(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
 def _scored(probs: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
     return nll(probs, labels), accuracy(probs, labels)
 
 
-def _from_faces(member: Member, data: FitData) -> tuple[nn.Module, Any, Batches, Any]:
+def _from_faces(member: Member, data: FitData) -> Lesson:
     """Train the network on augmented faces."""
     spec = member.spec
     batches = FaceBatches(
@@ -147,28 +134,44 @@ def _from_faces(member: Member, data: FitData) -> tuple[nn.Module, Any, Batches,
         logits = forward_all(model, images, device=member.device, prepare=member.input_layer)
         return _scored(softmax(logits), data.validation.labels)
 
-    return member.network, member.input_layer.random_window, batches, validate
+    prepare = member.input_layer.random_window
+    return Lesson(part=member.network, prepare=prepare, batches=batches, validate=validate)
 
 
-def _from_features(member: Member, data: FitData, cache: Path, advance: Any) -> tuple[nn.Module, Any, Batches, Any]:
+def _from_features(member: Member, data: FitData, cache: Path, advance: Any) -> Lesson:
     """Train the head on cached features of the frozen backbone."""
     spec = member.spec
     mirrored = spec.augment == "flip"
-    train = cached_features(member, data.train, mirrored=mirrored, cache=cache, advance=advance)
+    train = cached_features(member, data.whole or data.train, mirrored=mirrored, cache=cache, advance=advance)
     validation = cached_features(member, data.validation, mirrored=False, cache=cache, advance=advance)[0]
     targets = data.train.targets(use_votes=spec.targets == "votes")
-    batches = FeatureBatches(train, targets, batch_size=spec.batch_size, seed=spec.seed)
+    batches = FeatureBatches(train, targets, batch_size=spec.batch_size, seed=spec.seed, places=data.places)
 
     def validate(model: nn.Module) -> tuple[float, float]:
-        return _scored(softmax(forward_all(model, validation, device=member.device)), data.validation.labels)
+        head = model.head if isinstance(model, Network) else model  # or an average of it
+        return _scored(softmax(forward_all(head, validation, device=member.device)), data.validation.labels)
 
-    return member.network.head, nn.Identity(), batches, validate
+    return Lesson(part=member.network.head, prepare=nn.Identity(), batches=batches, validate=validate)
+
+
+def _unfreezing(member: Member, data: FitData, cache: Path, advance: Any) -> Unfreezing | None:
+    """What learns when; where faces look the same in every epoch, the epochs of the head alone run on cached features.
+
+    Until the first of its stages learns, the backbone is the one that a frozen member has, and so is the cache.
+    """
+    spec = member.spec
+    if spec.unfreeze is None:
+        return None
+    same = spec.augment in ("none", "flip") and spec.input.crop in (None, spec.input.size)
+    features = partial(_from_features, member, data, cache, advance)
+    return Unfreezing(member.network, spec.unfreeze, head_lesson=features if same else None)
 
 
 def _fit_at_once(member: Member, data: FitData, fingerprint: str, cache: Path, advance: Any) -> Progress:
     """Let an estimator fit the head on cached features; the history has one entry."""
     started, head, mirrored = time.monotonic(), member.network.head, member.spec.augment == "flip"
-    train = cached_features(member, data.train, mirrored=mirrored, cache=cache, advance=advance)  # (V, N, F)
+    train = cached_features(member, data.whole or data.train, mirrored=mirrored, cache=cache, advance=advance)
+    train = train if data.places is None else train[:, data.places]  # (V, N, F)
     validation = cached_features(member, data.validation, mirrored=False, cache=cache, advance=advance)[0]
     labels = np.tile(data.train.labels, len(train))
     rows = train.reshape(-1, train.shape[-1])
@@ -202,12 +205,6 @@ def _write(member: Member, progress: Progress, folder: Path) -> None:
         "precision": resolve_precision(member.spec.precision, member.device),
         "torch": torch.__version__,
         "weights_sha256": digest_file(folder / WEIGHTS),
-        "weights_report": _counts(member.report) if member.report else None,
+        "weights_report": report_facts(member.report) if member.report else None,
     })  # fmt: skip
     (folder / CHECKPOINT).unlink(missing_ok=True)
-
-
-def _counts(report: LoadReport) -> dict[str, Any]:
-    """How many tensors of the weights file went where."""
-    names = ("loaded", "adapted", "missing", "unexpected")
-    return {**{name: len(getattr(report, name)) for name in names}, "share": round(report.share, 6)}

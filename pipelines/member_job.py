@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 
 from backbones.errors import InputError
+from ensemble.align_spec import AlignSpec
 from ensemble.bank import load_posteriors, save_posteriors
+from ensemble.faces import Faces
 from ensemble.perturbation import PerturbationPlan
 from ensemble.spec import MemberSpec
 from pipelines.augmentation import Augmentation
@@ -23,18 +25,25 @@ from pipelines.checkpoint import Progress
 from pipelines.device import choose_device
 from pipelines.face_store import FaceStore
 from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member, is_finished, member_fingerprint
+from pipelines.member_fit import FitData, fit_member, member_fingerprint
+from pipelines.member_folder import is_finished
+from pipelines.member_notes import member_notes
 from pipelines.trainer import Watcher
 from pipelines.views import view_probabilities
+from pipelines.weights_report import report_line
 
-__all__ = ["Listener", "MemberJob", "build_problems"]
+__all__ = ["Listener", "MemberJob", "try_building"]
 
 
 class Listener(Protocol):
-    """Is told how a job goes on: the member's name, what happened ("work", "epoch"), and figures."""
+    """Is told how a job goes on: the member's name, what happened ("work", "weights", "epoch" …), and details."""
 
     def __call__(self, member: str, event: str, payload: Any) -> None:
-        """`work`: (what, done, total); `epoch`: the `Progress` after it."""
+        """What happened, and its payload.
+
+        `work`: (what, done, total); `weights`: a line on what was loaded; `epoch`: the `Progress` after it; `copy`:
+        (number, copies, its `Progress`).
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +60,10 @@ class MemberJob:
         threads: Threads of the CPU; part of what makes a result repeat bit for bit.
         views: Views of each validation face in the posterior bank.
         seed: Seed of the views.
+        judges: Splits of which it stores posteriors.
     """
+
+    judges: ClassVar[tuple[str, ...]] = ("validation",)
 
     spec: MemberSpec
     weights: Path | None
@@ -105,40 +117,59 @@ class MemberJob:
         if not is_finished(self.folder, self.fingerprint(data)):
             self._make(data, listen, work("features"))
         if not self._has_posteriors():
-            faces, member = data.validation, Member.load(self.folder, device=device)
-            probs = view_probabilities(
-                member, faces.images, [str(i) for i in faces.ids], plan=PerturbationPlan(seed=self.seed),
-                views=self.views, advance=work("validation faces"),
-            )  # fmt: skip
+            member, judged = Member.load(self.folder, device=device), self._judged(data)
+            probs = {
+                split: view_probabilities(
+                    member, faces.images, [str(i) for i in faces.ids], plan=PerturbationPlan(seed=self.seed),
+                    views=self.views, advance=work(f"{split} faces"),
+                )
+                for split, faces in judged.items()
+            }  # fmt: skip
             save_posteriors(
                 self.folder / POSTERIORS,
-                classes=faces.classes,
-                ids={"validation": faces.ids},
-                probs={"validation": probs},
-                labels={"validation": faces.labels},
+                classes=data.validation.classes,
+                ids={split: faces.ids for split, faces in judged.items()},
+                probs=probs,
+                labels={split: faces.labels for split, faces in judged.items()},
             )
 
     def _make(self, data: FitData, listen: Listener, advance: Callable[[int, int], None]) -> None:
         """Write the member's folder, all but its posteriors."""
         watcher = _Told(self.spec.name, self.spec.epochs, listen)
-        fit_member(self.build(), data, folder=self.folder, cache=self.cache, watcher=watcher, advance=advance)
+        member = self.build()
+        if member.report is not None:
+            listen(self.spec.name, "weights", report_line(self.spec, member.report))
+        fit_member(member, data, folder=self.folder, cache=self.cache, watcher=watcher, advance=advance)
+
+    def _judged(self, data: FitData) -> dict[str, Faces]:
+        """The faces whose posteriors are stored, by `judges`."""
+        return {"validation": data.validation}
 
     def _has_posteriors(self) -> bool:
         try:
-            return load_posteriors(self.folder / POSTERIORS).splits["validation"].views == self.views
+            splits = load_posteriors(self.folder / POSTERIORS).splits
+            return all(splits[name].views == self.views for name in self.judges)
         except (InputError, KeyError):
             return False  # absent or damaged: computed anew
 
 
-def build_problems(jobs: Sequence[MemberJob]) -> list[str]:
-    """What keeps members from being built, a message each; empty if all can be."""
-    problems = []
+def try_building(jobs: Sequence[MemberJob], align: AlignSpec | None) -> tuple[list[str], list[tuple[str, str]]]:
+    """Build every member once.
+
+    Args:
+        jobs: Whose members.
+        align: How their faces are aligned, if they are.
+
+    Returns:
+        What keeps members from being built, a message each; and (member, note) for what could be better.
+    """
+    problems, notes = [], []
     for job in jobs:
         try:
-            job.build()
+            notes += [(job.spec.name, note) for note in member_notes(job.build(), align)]
         except InputError as error:
             problems.append(str(error))
-    return problems
+    return problems, notes
 
 
 class _Told(Watcher):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from backbones.declaration import read_declaration
 from backbones.errors import InputError
 from backbones.registry import BACKBONES, HEADS, LOSSES, Registry
 from backbones.signature import REQUIRED
+from ensemble.class_map import Wanted
 from ensemble.faces import Faces
 from ensemble.rules import RULES
 from ensemble.spec import DataSpec, MemberSpec
@@ -19,6 +21,9 @@ from pipelines.detectors import DETECTORS
 from pipelines.normalizers import NORMALIZERS
 from pipelines.readers import READERS
 from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipelines.member import Member
 
 __all__ = ["check", "describe_data", "listing"]
 
@@ -48,12 +53,19 @@ def listing() -> str:
             for key, parameter in component.parameters.items():
                 default = "required" if parameter.default is REQUIRED else f"default {parameter.default!r}"
                 parts.append(f"  {'':16}    {key}: {parameter.text} ({default})")
+            parts += [f"  {'':16}    {line}" for line in _declared(name)] if registry is BACKBONES else []
         parts.append("")
     parts.append("augmentation presets (members[].augment)")
     parts += [
         f"  {name:16}  {', '.join(str(step['kind']) for step in steps) or '-'}" for name, steps in PRESETS.items()
     ]
     return "\n".join(parts)
+
+
+def _declared(backbone: str) -> list[str]:
+    """The stages and the input of a backbone."""
+    declared = read_declaration(backbone)
+    return [f"stages, from the input: {declared.stages}", f"input: {declared.input}"]
 
 
 def check(files: Sequence[Path], *, weights: Sequence[Path] = (), overfit: int = 0, data: str | None = None) -> None:
@@ -68,6 +80,7 @@ def check(files: Sequence[Path], *, weights: Sequence[Path] = (), overfit: int =
     Raises:
         InputError: A file is wrong, a member cannot be built, or one cannot learn the faces by heart.
     """
+    from pipelines.member_notes import by_note, member_notes
     from pipelines.outside_plan import outside_row
     from pipelines.plan import make_plan
 
@@ -77,11 +90,13 @@ def check(files: Sequence[Path], *, weights: Sequence[Path] = (), overfit: int =
         for note in plan.notes:
             console.note(f"{file}: {note}")
     faces = _some_faces(plans[0].data, overfit, console)
-    rows, failed = [], []
+    rows, failed, notes = [], [], []
     work = [(file, plan, spec) for file, plan in zip(files, plans, strict=True) for spec in plan.members]
     with console.bar("checking members", len(work)) as bar:
         for file, plan, spec in work:
-            cells = _built(spec, plan.weights.get(spec.name), faces, by_heart=bool(overfit))
+            member = _built(spec, plan.weights.get(spec.name), faces)
+            notes += [(f"{file}: {spec.name}", note) for note in member_notes(member, plan.data.align)]
+            cells = _cells(member, faces, by_heart=bool(overfit))
             rows.append((file.name, spec.name, *cells))
             failed += [f"`{spec.name}` of {file}: {cells[-1]}"] if overfit and float(cells[-1]) < _BY_HEART else []
             bar.advance(1)
@@ -92,6 +107,8 @@ def check(files: Sequence[Path], *, weights: Sequence[Path] = (), overfit: int =
     classes = len(faces.classes)
     title = f"{len(rows)} members; a loss near ln {classes} = {math.log(classes):.3f} is right at the start"
     console.table(title, header, rows)
+    for line in by_note(notes):
+        console.note(line)
     if failed:
         raise InputError(
             f"Expected every member to learn {len(faces)} faces by heart, at least {_BY_HEART:.0%} of them, but got\n  "
@@ -110,38 +127,49 @@ def _some_faces(spec: DataSpec, count: int, console: Console) -> Faces:
     return few_faces(open_data(spec, Workspace(), console).split("train"), count or _LEAST_FACES)
 
 
-def _built(spec: MemberSpec, weights: Path | None, faces: Faces, *, by_heart: bool) -> tuple[str, ...]:
-    import numpy as np
-
-    from ensemble.metric import nll
+def _built(spec: MemberSpec, weights: Path | None, faces: Faces) -> Member:
     from pipelines.device import choose_device
     from pipelines.member import Member
-    from pipelines.overfit import overfit
 
     member = Member.build(
         spec, classes=faces.classes, face_size=faces.size, face_channels=faces.channels, device=choose_device("cpu"),
         weights=weights,
     )  # fmt: skip
     member.input_layer.fit(faces.images)
+    return member
+
+
+def _cells(member: Member, faces: Faces, *, by_heart: bool) -> tuple[str, ...]:
+    import numpy as np
+
+    from ensemble.metric import nll
+    from pipelines.overfit import overfit
+
+    spec = member.spec
     probs = member.probabilities(np.asarray(faces.images))
     trained = sum(p.numel() for p in member.network.parameters() if p.requires_grad)
     loss = f"{nll(probs, faces.labels):.3f}"
-    cells = (spec.backbone.kind, f"{member.parameters:,}", f"{trained:,}", str(tuple(probs.shape[1:])), loss)
+    backbone = spec.backbone.kind if spec.folds is None else f"{spec.backbone.kind}, {spec.folds} folds"
+    cells = (backbone, f"{member.parameters:,}", f"{trained:,}", str(tuple(probs.shape[1:])), loss)
     return (*cells, f"{overfit(member, faces, target=_BY_HEART):.3f}") if by_heart else cells
 
 
-def describe_data(source: str) -> None:
+def describe_data(source: str, *, classes: Wanted | None = None) -> None:
     """Print faces per split and class, size and digest of a data source.
 
+    Args:
+        source: A path, or `synthetic`.
+        classes: What becomes of its classes.
+
     Raises:
-        InputError: It is missing, damaged or of no known layout.
+        InputError: It is missing, damaged or of no known layout, or lacks a class that is named.
     """
     from pipelines.committee_fit import open_data
 
     if source != "synthetic" and not Path(source).exists():
         raise InputError(f"Expected a file, a folder or `synthetic`, but there is no {source!r}.")
     console = Console()
-    store = open_data(DataSpec(source=source), Workspace(), console)
+    store = open_data(DataSpec(source=source, classes={**classes} if classes else None), Workspace(), console)
     rows = [
         (split, f"{store.counts[split]:,}", *(f"{n:,}" for n in store.class_counts[split])) for split in store.counts
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from backbones.network import Network
 from backbones.timm_parts import create_scheduler
 from ensemble.spec import OptimizerSpec, ScheduleSpec
 
@@ -17,12 +18,11 @@ __all__ = ["make_optimizer", "make_schedule"]
 def make_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimizer:
     """Build the optimiser over the parameters that are not frozen.
 
-    Biases and normalisation layers are not decayed. Parameters below `backbone.` learn at `backbone_lr`.
+    Biases and normalisation layers are not decayed. Parameters below `backbone.` learn at `backbone_lr`, or stage by
+    stage at shares of it. Parameters that learn from a later epoch only are in it from the start: without a gradient
+    none is touched, not even by its decay.
     """
-    groups = [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in _grouped(model.named_parameters(), spec).items()
-    ]
+    groups = _staged(model, spec, spec.layer_decay) if spec.layer_decay else _flat(model, spec)
     match spec.kind:
         case "sgd":
             nesterov = spec.nesterov and spec.momentum > 0
@@ -35,16 +35,47 @@ def make_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimiz
             return torch.optim.RMSprop(groups, lr=spec.lr, momentum=spec.momentum)
 
 
+def _flat(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, Any]]:
+    """One rate for the backbone, one for the head."""
+
+    def rate(name: str, _: nn.Parameter) -> float:
+        return spec.backbone_lr if spec.backbone_lr and name.startswith("backbone.") else spec.lr
+
+    return [
+        {"params": parameters, "lr": lr, "weight_decay": decay}
+        for (lr, decay), parameters in _grouped(model, spec, rate).items()
+    ]
+
+
+def _staged(model: nn.Module, spec: OptimizerSpec, layer_decay: float) -> list[dict[str, Any]]:
+    """A rate per stage of the backbone: a share of the head's, which the schedule keeps from the first update on."""
+    depths = _depths(model)
+    backbone = (spec.backbone_lr or spec.lr) / spec.lr
+
+    def share(_: str, parameter: nn.Parameter) -> float:
+        depth = depths.get(id(parameter))
+        return 1.0 if depth is None else backbone * layer_decay**depth
+
+    return [
+        {"params": parameters, "lr": spec.lr, "lr_scale": scale, "weight_decay": decay}
+        for (scale, decay), parameters in _grouped(model, spec, share).items()
+    ]
+
+
+def _depths(model: nn.Module) -> dict[int, int]:
+    """How many stages below the head every parameter of the backbone lies, by its id: 1 in the last stage."""
+    stages = model.backbone.stages().values() if isinstance(model, Network) else ()
+    return {id(p): depth for depth, part in enumerate(reversed(list(stages)), 1) for p in part.parameters()}
+
+
 def _grouped(
-    parameters: Iterable[tuple[str, nn.Parameter]], spec: OptimizerSpec
+    model: nn.Module, spec: OptimizerSpec, key: Callable[[str, nn.Parameter], float]
 ) -> dict[tuple[float, float], list[nn.Parameter]]:
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in parameters:
-        if not parameter.requires_grad:
-            continue
-        rate = spec.backbone_lr if spec.backbone_lr and name.startswith("backbone.") else spec.lr
-        decay = spec.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decay = spec.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((key(name, parameter), decay), []).append(parameter)
     return groups
 
 

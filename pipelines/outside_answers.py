@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError, nearest
+from ensemble.class_map import Wanted
 from ensemble.perturbation import fuse_views
 from ensemble.posterior_table import PosteriorTable
 from pipelines.posterior_file import read_posterior_file
@@ -50,7 +51,11 @@ class OutsideAnswers:
 
 
 def outside_answers(
-    members: Sequence[str], files: Mapping[str, str | Path], *, classes: Sequence[str]
+    members: Sequence[str],
+    files: Mapping[str, str | Path],
+    *,
+    classes: Sequence[str],
+    wanted: Mapping[str, Wanted] | None = None,
 ) -> dict[str, OutsideAnswers]:
     """The answers of the members without a network.
 
@@ -58,6 +63,7 @@ def outside_answers(
         members: Their names.
         files: Posterior files by name.
         classes: The committee's classes.
+        wanted: What becomes of the classes of members whose files have others, by name.
 
     Raises:
         InputError: A name is no such member's, or a file is wrong.
@@ -66,7 +72,8 @@ def outside_answers(
         if name not in members:
             hint = nearest(name, members) or "All members of the committee have networks: leave it out."
             raise InputError(f"Expected `--posteriors` for a member without a network, but got {name!r}. {hint}")
-    tables = {name: read_posterior_file(Path(file)).table(classes) for name, file in files.items()}
+    maps = wanted or {}
+    tables = {name: read_posterior_file(Path(file)).table(classes, maps.get(name)) for name, file in files.items()}
     return {name: OutsideAnswers(tables.get(name)) for name in members}
 
 

@@ -19,7 +19,8 @@ from pipelines.atomic import write_json
 from pipelines.bundle import POSTERIORS
 from pipelines.face_store import FaceStore
 from pipelines.member import SPEC
-from pipelines.member_fit import CHECKPOINT, FitData, is_finished
+from pipelines.member_fit import CHECKPOINT, FitData
+from pipelines.member_folder import is_finished
 from pipelines.posterior_file import read_posterior_file
 
 __all__ = ["OutsideMember", "read_outside"]
@@ -33,7 +34,7 @@ class OutsideMember:
         spec: As planned.
         faces: The validation faces.
         probs: (V, N, K) probabilities in their order.
-        ignored: Rows of the file that are of other splits' faces, by split.
+        ignored: Rows of the file that are of other faces of the data, by where these are.
     """
 
     spec: OutsideSpec
@@ -49,7 +50,7 @@ class OutsideMember:
         """What the user should know of the file."""
         if not self.ignored:
             return None
-        counts = " and ".join(f"{count:,} of the {split} split" for split, count in self.ignored.items())
+        counts = " and ".join(f"{count:,} of {place}" for place, count in self.ignored.items())
         return f"{self.spec.name}: rows of `{self.spec.posteriors.file}` that are no validation faces ignored: {counts}"
 
     def is_done(self, folder: Path, data: FitData) -> bool:
@@ -96,10 +97,14 @@ def read_outside(spec: OutsideSpec, path: Path, store: FaceStore, validation: Fa
         InputError: The file's classes are others, a face is missing, or a row is of no face of the data.
     """
     try:
-        table, ids = read_posterior_file(path).table(store.classes), [str(name) for name in validation.ids]
+        table = read_posterior_file(path).table(store.classes, spec.posteriors.classes)
+        ids = [str(name) for name in validation.ids]
         probs, others = table.of(ids, "validation faces"), dict[str, list[str]]()
         if len(table.ids) > len(ids):
-            others = {name: store.names(name).tolist() for name in ("train", "test") if name in store.counts}
+            others = {
+                f"the {name} split": store.names(name).tolist() for name in ("train", "test") if name in store.counts
+            }
+            others["the classes left out"] = store.unwanted_names
         ignored = table.beyond(ids, others)
     except InputError as error:
         raise InputError(f"member `{spec.name}`: {error}") from None

@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from backbones.errors import InputError, Problem, nearest
-from ensemble.outside_spec import OUTSIDE, BorrowedSpec, OutsideSpec
-from ensemble.posterior_table import matching_columns
+from ensemble.class_map import ClassMap
+from ensemble.outside_spec import BorrowedSpec, OutsideSpec
 from ensemble.spec import MemberSpec
 from ensemble.spec_check import check_spec
-from pipelines.bundle import read_committee, read_json
-from pipelines.committee_folder import find_committee
+from pipelines.bundle import read_json
 from pipelines.fingerprint import digest_file
+from pipelines.lent_member import find_lender, find_lent_member
 from pipelines.posterior_file import read_posterior_file
 
-__all__ = ["AnyOutsideSpec", "is_outside", "outside_members", "outside_row"]
+__all__ = ["AnyOutsideSpec", "is_outside", "loan_map", "outside_members", "outside_row"]
 
 AnyOutsideSpec = OutsideSpec | BorrowedSpec
 
@@ -77,8 +75,9 @@ def outside_row(spec: AnyOutsideSpec, place: Path, by_heart: bool) -> tuple[str,
     if isinstance(spec, OutsideSpec):
         return (spec.name, place.name, "", "", f"rows: {len(read_posterior_file(place).ids):,}", *end)
     content = read_json(place / "spec.json")
-    whose = f"{spec.committee.member} of {place.parent.parent.name}"
-    return (spec.name, whose, f"{content['parameters']:,}", "0", f"({len(content['classes'])},)", *end)
+    whose = f"{spec.committee.member} of {Path(spec.committee.folder).name}"
+    classes = ClassMap.of(content["classes"], spec.committee.classes or {}, where=whose).target
+    return (spec.name, whose, f"{content['parameters']:,}", "0", f"({len(classes)},)", *end)
 
 
 def _groups_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +121,7 @@ def _with_file(spec: OutsideSpec, folder: Path, classes: Sequence[str] | None) -
     if path is None:
         looked = f"`{given.parent}`" if given.is_absolute() else f"`{folder}` and `{Path()}`"
         raise InputError(f"Expected a file of posteriors, but there is no {spec.posteriors.file!r} in {looked}.")
-    read_posterior_file(path).check(classes)
+    read_posterior_file(path).check(classes, spec.posteriors.classes)
     sha256 = _digest(path, spec.posteriors.sha256)
     update = spec.posteriors.model_copy(update={"file": str(path.resolve()), "sha256": sha256})
     return spec.model_copy(update={"posteriors": update}), path
@@ -131,43 +130,42 @@ def _with_file(spec: OutsideSpec, folder: Path, classes: Sequence[str] | None) -
 def _with_loan(spec: BorrowedSpec, folder: Path, classes: Sequence[str] | None) -> tuple[BorrowedSpec, Path]:
     """The spec with the lender's path and the digest of the weights; the member is whole and has a network."""
     loan = spec.committee
-    lender = _lender(loan.folder, folder)
-    names = read_json(lender / "manifest.json").get("members", [])
-    if loan.member not in names:
+    lender = find_lender(loan.folder, folder, field="folder")
+    lent = find_lent_member(lender, loan.member)
+    if loan.sha256 not in (None, lent.sha256):
         raise InputError(
-            f"Expected `member` to be one of the members of `{lender}`, but got {loan.member!r}. "
-            f"{nearest(str(loan.member), names)}"
+            f"Expected weights with sha256 {loan.sha256}, but those of `{lent.folder}` have {lent.sha256}."
         )
-    source = lender / "members" / str(loan.member)
-    content = read_json(source / "spec.json")
-    if content.get("kind") == OUTSIDE:
-        raise InputError(
-            f"Expected a member with a network, but `{loan.member}` of `{lender}` is an outside member itself. "
-            f"Name its file: `posteriors: {{file: …}}`."
-        )
-    try:
-        MemberSpec.model_validate(content.get("spec"))
-    except ValidationError as error:
-        raise InputError(f"Expected `{source}` to be a member of this version, but got {error.error_count()} unknown "
-                         f"or wrong settings.") from None  # fmt: skip
-    if classes is not None:
-        matching_columns(f"`{lender}`", read_committee(lender).classes, classes, exact=True)
-    sha256 = _digest(source / "weights.safetensors", content.get("weights_sha256"))
-    if loan.sha256 not in (None, sha256):
-        raise InputError(f"Expected weights with sha256 {loan.sha256}, but those of `{source}` have {sha256}.")
-    update = {"folder": str(lender.resolve()), "sha256": sha256}
-    return spec.model_copy(update={"committee": loan.model_copy(update=update)}), source
+    update = {"folder": str(lender.resolve()), "member": lent.name, "sha256": lent.sha256}
+    planned = spec.model_copy(update={"committee": loan.model_copy(update=update)})
+    loan_map(planned, lent.folder, classes)
+    return planned, lent.folder
 
 
-def _lender(text: str, folder: Path) -> Path:
-    """The folder of the committee that is meant: beside the YAML, or as `--committee` finds it."""
-    beside = folder / Path(text).expanduser()
-    if (beside / "manifest.json").is_file():
-        return beside
-    try:
-        return find_committee(text)
-    except InputError as error:
-        raise InputError(str(error).replace("`--committee`", "`folder`")) from None
+def loan_map(spec: BorrowedSpec, source: Path, classes: Sequence[str] | None) -> ClassMap | None:
+    """From the classes of a borrowed network to the data's; None if they are the same.
+
+    Args:
+        spec: Who is borrowed, as planned, and what becomes of its classes.
+        source: The member's folder in the committee that lends it.
+        classes: The data's classes; None if they are not known yet: then names alone are checked.
+
+    Raises:
+        InputError: A class has no place among the data's, or one of the data's is unknown to the member.
+    """
+    loan, content = spec.committee, read_json(source / "spec.json")
+    inner = ClassMap.stored(content, f"`{source / 'spec.json'}`")
+    where, wanted = f"member `{loan.member}` of `{loan.folder}`", loan.classes or {}
+    if classes is None:
+        ClassMap.of(content["classes"], wanted, where=where)
+        return None
+    remedy = (
+        f"Fine-tune it instead: a member with `weights: {{run: {loan.folder}, member: {loan.member}}}` takes its "
+        f"backbone, and gets a head of its own."
+    )
+    outer = ClassMap.between(content["classes"], classes, wanted, where=where, remedy=remedy)
+    whole = outer if inner is None else inner.then(outer)
+    return None if whole.is_identity else whole
 
 
 def _digest(path: Path, expected: str | None) -> str:

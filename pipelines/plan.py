@@ -12,22 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from backbones.errors import InputError, Problem, nearest
-from backbones.registry import BACKBONES, HEADS, LOSSES, Registry
 from ensemble.binding import check_component
-from ensemble.committee_spec import CommitteeNode, check_committee, resolve_committee
+from ensemble.class_map import ClassMap
+from ensemble.committee_spec import CommitteeNode, check_committee, group_notes, resolve_committee
 from ensemble.expression import EXPRESSIONS
-from ensemble.spec import ComponentSpec, DataSpec, MemberSpec
-from ensemble.spec_check import check_spec, merged
+from ensemble.grouping import Evidence, traits_of
+from ensemble.spec import DataSpec, MemberSpec
+from ensemble.spec_check import check_spec
 from ensemble.tune_spec import TuneSpec
-from pipelines.augmentation import check_augment
-from pipelines.normalizers import NORMALIZERS
-from pipelines.outside_plan import AnyOutsideSpec, is_outside, outside_members
+from pipelines.member_plan import check_member, planned_members
+from pipelines.origin import planned_origins
+from pipelines.outside_plan import AnyOutsideSpec, outside_members
 from pipelines.readers import READERS
 from pipelines.search_place import check_tune
-from pipelines.weights_path import usual_folders, with_weights
+from pipelines.weights_path import usual_folders
+from pipelines.weights_plan import with_weights
 from pipelines.yaml_file import read_yaml
 
-__all__ = ["Plan", "check_member", "make_plan"]
+__all__ = ["Plan", "make_plan"]
 
 _KEYS = ("name", "data", "defaults", "members", "committee", "views", "seed", "tune")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
@@ -42,7 +44,7 @@ class Plan:
         data: Where the faces come from.
         members: Specs with all defaults filled in, weights' digests included.
         weights: Weights file of each transferred member.
-        committee: The tree of rules, with explicit member names.
+        committee: The tree of rules, with explicit member names; groups that only a fit can tell are pending.
         views: Perturbation views whose fused vote the committee is fitted on.
         seed: Of the folds and the perturbations.
         notes: What the user should know, e.g. members left out.
@@ -92,6 +94,8 @@ def make_plan(
     drawn = {_mapping(content.get("data", "synthetic")).get("source"), data} <= {"synthetic", None}
     if data is not None:
         content["data"] = {**_mapping(content.get("data")), "source": data}
+        if data == "synthetic" and not drawn:
+            content["data"].pop("classes", None)  # those of the source that it stands in for
     if isinstance(content.get("tune"), Mapping):
         content["tune"] = {**content["tune"], **(tune or {})}
     problems: list[Problem] = [
@@ -101,13 +105,13 @@ def make_plan(
     ]
     problems += _check_scalars(content)
     source = _data(content, problems)
-    members = _members(content, problems)
+    members = planned_members(content, problems)
     folders = [*weights_folders, path.parent, *usual_folders(source, path.parent)]
-    kept, weights, notes = with_weights(members, folders, problems, keep_absent=keep_absent)
+    kept, weights, notes = with_weights(members, folders, problems, folder=path.parent, keep_absent=keep_absent)
     groups = _groups(content)
     outside, places = outside_members(
         content.get("members"), _mapping(content.get("defaults")), folder=path.parent,
-        classes=EXPRESSIONS if drawn else None, problems=problems,
+        classes=_painted(source, problems) if drawn else None, problems=problems,
     )  # fmt: skip
     strangers = {m.name for m in outside}
     known = {**dict.fromkeys(name for name in groups if name not in strangers), **{m.name: m for m in members}}
@@ -120,11 +124,12 @@ def make_plan(
         _refuse(path, problems)
     left = {m.name: m.groups for m in (*kept, *outside)}
     tree = _pruned(tree, groups, set(groups) - set(left))
-    node = resolve_committee(tree, {name: left[name] for name in groups if name in left})
+    evidence = Evidence(traits=traits_of(planned_origins(kept, outside, places)))
+    node = resolve_committee(tree, {name: left[name] for name in groups if name in left}, evidence=evidence)
     return Plan(
         name=str(content.get("name") or path.stem), data=_required(source), members=tuple(kept), weights=weights,
-        committee=node, views=int(content.get("views", 1)), seed=int(content.get("seed", 0)), notes=tuple(notes),
-        tune=search, outside=tuple(outside), places=places,
+        committee=node, views=int(content.get("views", 1)), seed=int(content.get("seed", 0)),
+        notes=(*notes, *group_notes(node)), tune=search, outside=tuple(outside), places=places,
     )  # fmt: skip
 
 
@@ -172,54 +177,13 @@ def _data(content: Mapping[str, Any], problems: list[Problem]) -> DataSpec | Non
     return spec
 
 
-def _members(content: Mapping[str, Any], problems: list[Problem]) -> list[MemberSpec]:
-    entries = content.get("members")
-    if not isinstance(entries, list) or not entries:
-        problems.append(Problem.at("members", "Expected a list of at least one member."))
-        return []
-    defaults = _defaults(content.get("defaults") or {}, problems)
-    members: list[MemberSpec] = []
-    for index, entry in enumerate(entries):
-        where = f"members[{index}]"
-        if not isinstance(entry, Mapping):
-            problems.append(Problem.at(where, f"Expected a mapping, but got {entry!r}."))
-            continue
-        if is_outside(entry):
-            continue
-        spec, found = check_member(merged(defaults, entry), where)
-        problems += found
-        if spec is None:
-            problems += _check_raw_components(entry, where)
-        elif spec.name in {m.name for m in members}:
-            problems.append(Problem.at(f"{where}.name", f"Expected a unique name, but {spec.name!r} stands twice."))
-        else:
-            members.append(spec)
-    return members
-
-
-def check_member(entry: dict[str, Any], where: str) -> tuple[MemberSpec | None, list[Problem]]:
-    """Build a member's spec from its YAML content, defaults merged in, and check it and its components.
-
-    Returns:
-        The spec, None if a field is wrong, and all problems.
-    """
-    spec, found = check_spec(MemberSpec, _expanded(entry), where)
-    return spec, found or _check_components(spec, where)
-
-
-def _defaults(defaults: Any, problems: list[Problem]) -> dict[str, Any]:
-    """The defaults that are right; what is wrong in them is told once, not for every member."""
-    if not isinstance(defaults, Mapping):
-        problems.append(Problem.at("defaults", f"Expected a mapping, but got {defaults!r}."))
-        return {}
-    right = {}
-    for key, value in defaults.items():
-        sample = {"name": "x", "backbone": {"kind": "x"}, **_expanded({str(key): value})}
-        _, found = check_spec(MemberSpec, sample, "defaults")
-        problems += found
-        if not found:
-            right[str(key)] = value
-    return right
+def _painted(spec: DataSpec | None, problems: list[Problem]) -> tuple[str, ...]:
+    """The classes of the synthetic faces, mapped if the data says so."""
+    try:
+        return ClassMap.of(EXPRESSIONS, (spec and spec.classes) or {}, where="synthetic").target
+    except InputError as error:
+        problems.append(Problem.at("data.classes", str(error)))
+        return EXPRESSIONS
 
 
 def _groups(content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -234,49 +198,6 @@ def _groups(content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return groups
 
 
-def _expanded(entry: dict[str, Any]) -> dict[str, Any]:
-    """Short forms: `freeze: none | backbone`, and `none` or null for what is switched off."""
-    freeze = entry.get("freeze")
-    if isinstance(freeze, str):
-        entry["freeze"] = None if freeze == "none" else {"until": freeze}
-    if entry.get("augment", "none") is None:
-        entry["augment"] = "none"
-    return entry
-
-
-_COMPONENTS: tuple[tuple[str, Registry[Any]], ...] = (("backbone", BACKBONES), ("head", HEADS), ("loss", LOSSES))
-
-
-def _check_components(spec: MemberSpec | None, where: str) -> list[Problem]:
-    if spec is None:
-        return []
-    problems: list[Problem] = []
-    for field, registry in _COMPONENTS:
-        component: ComponentSpec = getattr(spec, field)
-        problems += check_component(component.kind, component.parameters, registry, f"{where}.{field}")
-    normalize = spec.input.normalize
-    problems += check_component(normalize.kind, normalize.parameters, NORMALIZERS, f"{where}.input.normalize")
-    problems += check_augment(spec.augment, f"{where}.augment")
-    if spec.frozen_backbone and spec.augment not in ("none", "flip"):
-        message = (
-            f"Expected none or flip, since a frozen backbone's features are computed once, but got {spec.augment!r}."
-        )
-        problems.append(Problem.at(f"{where}.augment", message))
-    return problems
-
-
-def _check_raw_components(entry: Mapping[str, Any], where: str) -> list[Problem]:
-    """A member with a wrong field still has its components checked, so that all mistakes show at once."""
-    problems: list[Problem] = []
-    for field, registry in _COMPONENTS:
-        value = entry.get(field)
-        component = {"kind": value} if isinstance(value, str) else value
-        if isinstance(component, Mapping) and isinstance(component.get("kind"), str):
-            parameters = {str(k): v for k, v in component.items() if k != "kind"}
-            problems += check_component(component["kind"], parameters, registry, f"{where}.{field}")
-    return problems
-
-
 def _pruned(tree: Mapping[str, Any], groups: Mapping[str, Sequence[str]], dropped: set[str]) -> dict[str, Any]:
     """The committee's tree without the members left out, and without nodes that have none left."""
     left = {group for name, own in groups.items() if name not in dropped for group in (name, *own)}
@@ -285,5 +206,12 @@ def _pruned(tree: Mapping[str, Any], groups: Mapping[str, Sequence[str]], droppe
         node["members"] = [m for m in node["members"] if m in left]
     if "over" in node:
         children = [_pruned(c, groups, dropped) if isinstance(c, Mapping) else c for c in node["over"]]
-        node["over"] = [c for c in children if (c in left if isinstance(c, str) else c.get("over") or c.get("members"))]
+        node["over"] = [c for c in children if (c in left if isinstance(c, str) else _fuses_something(c))]
+    if isinstance(node.get("count"), int):
+        node["count"] = min(node["count"], len(groups) - len(dropped))
     return node
+
+
+def _fuses_something(node: Mapping[str, Any]) -> bool:
+    """Whether a node has anything left to fuse; one that names nothing fuses all members."""
+    return bool(node.get("over") or node.get("members") or not {"over", "members"} & set(node))

@@ -9,7 +9,7 @@ import csv
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from backbones.errors import InputError
 from ensemble.bank import load_posteriors
-from ensemble.posterior_table import PosteriorTable, check_ids, matching_columns
+from ensemble.class_map import ClassMap, Wanted
+from ensemble.posterior_table import PosteriorTable, check_ids, mapped_columns, matching_columns
 
 __all__ = ["SUFFIXES", "PosteriorFile", "read_posterior_file"]
 
@@ -45,24 +46,34 @@ class PosteriorFile:
     columns: Mapping[str, Any]
     exact: bool
 
-    def table(self, classes: Sequence[str]) -> PosteriorTable:
+    def table(self, classes: Sequence[str], wanted: Wanted | None = None) -> PosteriorTable:
         """The probabilities, in the order of the data's classes.
+
+        Args:
+            classes: The data's classes.
+            wanted: What becomes of classes of the file. The rows sum to 1 before that.
 
         Raises:
             InputError: The classes are others, or numbers are no probabilities.
         """
-        names = matching_columns(str(self.path), self.columns, classes, exact=self.exact)
-        return self._table(names)
+        if not wanted:
+            return self._table(matching_columns(str(self.path), self.columns, classes, exact=self.exact))
+        class_map = mapped_columns(str(self.path), self.columns, classes, wanted, exact=self.exact)
+        table = self._table({name: name for name in class_map.source})
+        return replace(table, probs=class_map.probabilities(table.probs))
 
-    def check(self, classes: Sequence[str] | None) -> None:
+    def check(self, classes: Sequence[str] | None, wanted: Wanted | None = None) -> None:
         """Refuse what is wrong whichever the classes are, or for these classes if they are known.
 
         Raises:
             InputError: As from `table`.
         """
         if classes is not None:
-            self.table(classes)
-        elif self.exact:
+            self.table(classes, wanted)
+            return
+        if wanted:
+            ClassMap.of(list(self.columns), wanted, where=str(self.path))
+        if self.exact:
             self._table({name: name for name in self.columns})
 
     def _table(self, names: Mapping[str, str]) -> PosteriorTable:

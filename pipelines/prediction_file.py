@@ -29,7 +29,7 @@ def prediction_frame(
     images: Sequence[str] | None = None,
     faces: Sequence[int] | None = None,
     boxes: npt.NDArray[np.float64] | None = None,
-    with_labels: bool | None = None,
+    truths: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Predictions as a table.
 
@@ -38,7 +38,8 @@ def prediction_frame(
         images: Names for the column `id`; default the predictions' ids.
         faces: Number of each face within its image; default 0.
         boxes: (N, 4) pixel coordinates in the image; NaN or None for ready-cropped faces.
-        with_labels: Whether there is a column `true_label`; default if labels are known. A label of -1 is unknown.
+        truths: Names of the true classes, empty where unknown; default those of the predictions' labels, if known.
+            They may be none of the predictions' classes.
 
     Returns:
         Columns id, face, x0, y0, x1, y1, label, confidence, agreement, p_<class> …, and true_label if known.
@@ -55,9 +56,10 @@ def prediction_frame(
     frame["agreement"] = agreement.round(4)
     for name, values in zip(predictions.classes, predictions.probs.T, strict=True):
         frame[f"p_{name}"] = values.round(_DIGITS)
-    known = predictions.labels is not None if with_labels is None else with_labels
-    if known and predictions.labels is not None:
-        frame["true_label"] = [predictions.classes[k] if k >= 0 else None for k in predictions.labels]
+    if truths is None and predictions.labels is not None:
+        truths = [predictions.classes[k] if k >= 0 else "" for k in predictions.labels]
+    if truths is not None:
+        frame["true_label"] = [name or None for name in truths]
     return frame
 
 

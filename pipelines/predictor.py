@@ -15,10 +15,11 @@ from backbones.errors import InputError
 from ensemble.committee import Committee
 from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import FusionMode, PerturbationPlan, fuse_views
-from ensemble.predictions import Predictions
+from ensemble.predictions import Predictions, check_min_confidence
 from pipelines.bundle import read_committee
 from pipelines.committee_folder import find_committee
 from pipelines.device import choose_device
+from pipelines.folded_member import FoldedMember, load_member
 from pipelines.image_file import decode_image, to_face
 from pipelines.member import Member, read_spec_file
 from pipelines.outside_answers import OutsideAnswers, outside_answers
@@ -36,7 +37,7 @@ class Predictor:
     Attributes:
         folder: The committee's folder.
         committee: The fitted rules.
-        members: Networks by name.
+        members: Networks by name; of a member trained in folds its copies.
         outside: What is known of the members without a network, by name.
         face_size: Side in pixels of the faces that the committee was fitted on.
         face_channels: 1 if they were grey, 3 if RGB.
@@ -45,7 +46,7 @@ class Predictor:
 
     folder: Path
     committee: Committee
-    members: Mapping[str, Member]
+    members: Mapping[str, Member | FoldedMember]
     outside: Mapping[str, OutsideAnswers]
     face_size: int
     face_channels: int
@@ -73,8 +74,9 @@ class Predictor:
         rules, target = read_committee(folder), choose_device(device)
         specs = {name: read_spec_file(folder / "members" / name) for name in rules.members}
         absent = [name for name, spec in specs.items() if spec.get("kind") == OUTSIDE]
-        outside = outside_answers(absent, posteriors or {}, classes=rules.classes)
-        members = {name: Member.load(folder / "members" / name, device=target) for name in specs if name not in outside}
+        wanted = {name: specs[name]["spec"]["posteriors"].get("classes") or {} for name in absent}
+        outside = outside_answers(absent, posteriors or {}, classes=rules.classes, wanted=wanted)
+        members = {name: load_member(folder / "members" / name, device=target) for name in specs if name not in outside}
         first = next(iter(specs.values()))  # a borrowed member has a face size of its own
         for name, member in members.items():
             if member.classes != rules.classes:
@@ -117,6 +119,8 @@ class Predictor:
         labels: npt.NDArray[np.int64] | None = None,
         vote: FusionMode = "mean_probability",
         seed: int = 0,
+        calibrated: bool = False,
+        min_confidence: float | None = None,
     ) -> Predictions:
         """Predict ready-cropped faces, aligned if the committee was fitted on aligned ones.
 
@@ -130,13 +134,18 @@ class Predictor:
             labels: (N,) true class indices, passed on to the result.
             vote: How the votes of one member over the views are fused.
             seed: Seed of the views.
+            calibrated: Give the probabilities at the committee's temperature; no vote changes.
+            min_confidence: Label no face whose calibrated confidence is below it; gives calibrated probabilities.
 
         Returns:
             Probabilities, with the share of members that agree with each label.
 
         Raises:
-            InputError: An image cannot be read, `tta` is below 1, or an outside member's answers are missing.
+            InputError: An image cannot be read, `tta` is below 1, `min_confidence` is not above 0 and at most 1, or an
+                outside member's answers are missing.
         """
+        check_min_confidence(min_confidence)
+        calibrated = calibrated or min_confidence is not None
         if tta < 1:
             raise InputError(f"Expected `tta` to be at least 1, but got {tta}.")
         items = _listed(images)
@@ -148,16 +157,23 @@ class Predictor:
         for start in range(0, len(items), _BLOCK):
             chunk, own = items[start : start + _BLOCK], names[start : start + _BLOCK]
             faces = np.stack([to_face(_pixels(i), self.face_size, self.face_channels) for i in chunk])
-            block = self.block(faces, own, plan=plan, tta=tta, vote=vote)
+            block = self.block(faces, own, plan=plan, tta=tta, vote=vote, calibrated=calibrated)
             probs.append(block[0])
             agreement.append(block[1])
         return Predictions(
             ids=np.array(names, dtype=np.str_), probs=np.concatenate(probs), classes=self.classes, labels=labels,
-            agreement=np.concatenate(agreement),
+            agreement=np.concatenate(agreement), min_confidence=min_confidence,
         )  # fmt: skip
 
     def block(
-        self, faces: npt.NDArray[np.uint8], ids: Sequence[str], *, plan: PerturbationPlan, tta: int, vote: FusionMode
+        self,
+        faces: npt.NDArray[np.uint8],
+        ids: Sequence[str],
+        *,
+        plan: PerturbationPlan,
+        tta: int,
+        vote: FusionMode,
+        calibrated: bool = False,
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Probabilities (N, K) and agreement (N,) of faces of the committee's own size; all in memory at once."""
         self.check_complete()
@@ -170,7 +186,8 @@ class Predictor:
         posteriors |= {name: answers(ids) for name, answers in self.outside.items()}
         fused = self.committee(posteriors)
         own = np.stack([p.argmax(axis=1) for p in posteriors.values()])  # (M, N)
-        return fused, (own == fused.argmax(axis=1)).mean(axis=0)
+        agreement = (own == fused.argmax(axis=1)).mean(axis=0)
+        return self.committee.calibrated(fused) if calibrated else fused, agreement
 
 
 def _listed(images: Any) -> list[Any]:

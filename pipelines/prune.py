@@ -9,8 +9,9 @@ from ensemble.ablation import pruned
 from pipelines.bundle import unseal
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
-from pipelines.fuse import fuse_stored, print_table, stored_facts, stored_posteriors, stored_tree
+from pipelines.fuse import fuse_stored, print_table, stored_facts, stored_tree
 from pipelines.lock import locked
+from pipelines.stored_posteriors import stored_posteriors
 from pipelines.yaml_file import write_yaml
 
 __all__ = ["prune_committee"]
@@ -48,8 +49,9 @@ def prune_committee(
     bank = stored_posteriors(folder, node.members)
     costs = None if budget_ms is None else _costs(folder, node.members, device, console)
     smaller, steps = pruned(
-        node, bank.posteriors, bank.labels, count=count, budget=budget_ms, costs=costs, seed=int(content["seed"])
-    )
+        node, bank.posteriors, bank.labels, count=count, budget=budget_ms, costs=costs, seed=int(content["seed"]),
+        fit_on=bank.out_of_fold,
+    )  # fmt: skip
     rows = [
         (step.member, str(len(step.members)), f"{step.accuracy:.4f}", f"{step.nll:.4f}", *_total(step.members, costs))
         for step in steps

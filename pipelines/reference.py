@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from ensemble.align_spec import AlignSpec
+from ensemble.committee_spec import NodeSpec
 from ensemble.outside_spec import LoanSpec, PosteriorsSpec
 from ensemble.spec import (
     DataSpec,
@@ -23,6 +24,7 @@ from ensemble.spec import (
     WeightsSpec,
 )
 from ensemble.tune_spec import SearchSpec, TuneSpec
+from ensemble.unfreeze_spec import UnfreezeSpec
 from pipelines.atomic import write_text
 from pipelines.members import listing
 
@@ -38,7 +40,7 @@ Generated from the specs by `make docs`; do not edit.
 | `data` | `synthetic` | a source, or a mapping: see below |
 | `defaults` | | fields of every member that does not set them itself; nested mappings are merged field by field |
 | `members` | required | members; [some](outside.md) have `posteriors` or `committee` instead of a `backbone` |
-| `committee` | `{rule: log_likelihood}` | `{rule, members: [names, groups]}` or `{rule, over: [nodes, names]}` |
+| `committee` | `{rule: log_likelihood}` | `{rule}` and one of `members`, `over` and `groups`: see below |
 | `views` | `1` | perturbed views whose mean the committee is fitted on |
 | `seed` | `0` | of the folds and the views |
 | `tune` | none | what [`ensemble tune`](tune.md) searches |
@@ -53,10 +55,12 @@ _SPECS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("members[].input", InputSpec),
     ("members[].weights", WeightsSpec),
     ("members[].freeze", FreezeSpec),
+    ("members[].unfreeze", UnfreezeSpec),
     ("members[].optimizer", OptimizerSpec),
     ("members[].schedule", ScheduleSpec),
     ("members[].posteriors", PosteriorsSpec),
     ("members[].committee", LoanSpec),
+    ("committee", NodeSpec),
     ("tune", TuneSpec),
     ("tune.search.PLACE", SearchSpec),
 )

@@ -67,7 +67,8 @@ def check_tune(
     problems += found + wrong
     member = members.get(name) if name is not None else None
     if member is not None:
-        problems += _check_values(member, sound, check)
+        trial = spec.epochs if spec is not None and spec.epochs is not None else member.epochs
+        problems += _check_values(member.model_copy(update={"epochs": trial}), sound, check)
     if spec is None or problems:
         return None, problems
     return spec.model_copy(update={"member": name}), []

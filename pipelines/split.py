@@ -1,6 +1,6 @@
-"""Splits faces that come without a division into train, validation and test faces.
+"""Splits faces that come without a division into train, validation and test faces, and training faces into folds.
 
-Both ways keep the classes' shares and depend on nothing but labels, groups, fractions and seed.
+All ways keep the classes' shares and depend on nothing but labels, groups, fractions and seed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from backbones.errors import InputError
 from ensemble.faces import SPLITS
+from ensemble.fold import stratified_folds
 
-__all__ = ["deal_groups", "split_faces"]
+__all__ = ["deal_folds", "deal_groups", "split_faces"]
 
 
 def split_faces(
@@ -109,6 +110,31 @@ def deal_groups(
         lacking[chosen[group]] -= counts[group]
     _fill_empty(chosen, counts.sum(axis=1), wanted)
     return chosen[member]
+
+
+def deal_folds(
+    labels: npt.NDArray[np.int64], groups: npt.NDArray[Any] | None, *, folds: int, seed: int
+) -> npt.NDArray[np.int64]:
+    """Stratified folds; faces of one group stay together where groups are known.
+
+    Args:
+        labels: (N,) class indices.
+        groups: (N,) group (a person, say) of every face, or None.
+        folds: Number of folds; each gets at least one face.
+        seed: Another seed, another division.
+
+    Returns:
+        (N,) index of the fold that holds each face out.
+
+    Raises:
+        InputError: There are fewer faces, or groups of them, than folds.
+    """
+    units, what = (len(labels), "faces") if groups is None else (len(np.unique(groups)), "groups of faces")
+    if folds > units:
+        raise InputError(f"Expected at most {units} folds for as many {what}, but got {folds}.")
+    if groups is None:
+        return stratified_folds(labels, folds=folds, seed=seed)
+    return deal_groups(labels, groups, [1 / folds] * folds, np.random.default_rng(seed))
 
 
 def _fill_empty(chosen: npt.NDArray[np.int64], sizes: npt.NDArray[np.float64], wanted: list[int]) -> None:

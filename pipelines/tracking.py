@@ -102,16 +102,23 @@ class Tracker:
             self._save()
             self._log(run.info.run_id, params=params)
 
-    def epochs(self, name: str, history: list[dict[str, float]]) -> None:
-        """Log the epochs of a member that its run does not have yet."""
+    def epochs(self, name: str, history: list[dict[str, float]], *, section: str = "epoch") -> None:
+        """Log the epochs of a member that its run does not have yet.
+
+        Args:
+            name: The member's.
+            history: One record per epoch.
+            section: Before the names of the curves.
+        """
         if self.client is None:
             return
         with self._guarded():
             run = self.runs["members"][name]
-            last = max((m.step for m in self.client.get_metric_history(run, "epoch/train_loss")), default=0)
-            for record in history[last:]:
-                metrics = {f"epoch/{key}": value for key, value in record.items() if key != "epoch"}
-                self._log(run, metrics=metrics, step=int(record["epoch"]))
+            last = max((m.step for m in self.client.get_metric_history(run, f"{section}/train_loss")), default=0)
+            for record in history:
+                if record["epoch"] > last:
+                    metrics = {f"{section}/{key}": value for key, value in record.items() if key != "epoch"}
+                    self._log(run, metrics=metrics, step=int(record["epoch"]))
 
     def finish(
         self,

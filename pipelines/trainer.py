@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from backbones.contract import Loss
 from backbones.errors import InputError
 from backbones.timm_parts import create_ema
 from ensemble.spec import MemberSpec
-from pipelines.batches import Batches, derived_seed
+from pipelines.batches import derived_seed
 from pipelines.checkpoint import Progress, load_checkpoint, restore_optimizer, save_checkpoint
 from pipelines.device import autocast, resolve_precision
 from pipelines.optimization import make_optimizer, make_schedule
+from pipelines.unfreezing import Lesson, Unfreezing
 
 __all__ = ["DivergedError", "Trainer", "Watcher"]
 
@@ -50,27 +50,25 @@ class Trainer:
 
     Attributes:
         model: What is trained; its frozen parameters do not require gradients.
-        prepare: Turns a batch of inputs into what the model takes, on the device.
+        lesson: What an epoch runs, and on what.
         loss: Of logits and target distributions.
-        batches: The training batches.
-        validate: Gives (NLL, accuracy) of a model on the validation faces.
         spec: Optimiser, schedule, epochs, selection.
         fingerprint: Of the member, the resume key.
         device: Where the model lies.
         checkpoint: The checkpoint file.
         watcher: Told after batches and epochs.
+        unfreezing: Decides anew in every epoch what learns; None lets the same parameters learn in all of them.
     """
 
     model: nn.Module
-    prepare: Callable[[Tensor], Tensor]
+    lesson: Lesson
     loss: Loss
-    batches: Batches
-    validate: Callable[[nn.Module], tuple[float, float]]
     spec: MemberSpec
     fingerprint: str
     device: torch.device
     checkpoint: Path
     watcher: Watcher
+    unfreezing: Unfreezing | None = None
 
     def run(self) -> Progress:
         """Train to the end and leave the best epoch's weights in the model.
@@ -82,8 +80,9 @@ class Trainer:
         self.watcher.start(self.progress)
         while self.progress.epoch < self.spec.epochs and not self._out_of_patience():
             started = time.monotonic()
-            train_loss = self._train_epoch()
-            self._close_epoch(train_loss, started)
+            lesson = self._begin_epoch()
+            train_loss = self._train_epoch(lesson)
+            self._close_epoch(lesson, train_loss, started)
         self.model.load_state_dict(self.best)
         return self.progress
 
@@ -96,7 +95,7 @@ class Trainer:
             spec.schedule,
             peak=spec.optimizer.lr,
             epochs=spec.epochs,
-            steps_per_epoch=len(self.batches),
+            steps_per_epoch=len(self.lesson.batches),
         )
         self.average = create_ema(self.model, spec.ema) if spec.ema else None
         self.progress, self.best = Progress(self.fingerprint), _copy(self.model.state_dict())
@@ -112,14 +111,19 @@ class Trainer:
         self.progress, self.best = progress, states["best"]
         self.schedule.step_update(progress.updates)
 
-    def _train_epoch(self) -> float:
+    def _begin_epoch(self) -> Lesson:
+        """What the next epoch runs; from now on only what learns in it requires gradients."""
+        own = self.unfreezing.begin(self.progress.epoch) if self.unfreezing is not None else None
+        return own or self.lesson
+
+    def _train_epoch(self, lesson: Lesson) -> float:
         """One pass over the training faces; returns the mean loss."""
         epoch = self.progress.epoch
         torch.manual_seed(derived_seed(self.spec.seed, "train", epoch))
         self.model.train()
-        total, steps = torch.zeros((), device=self.device), len(self.batches)
-        for step, (inputs, targets) in enumerate(self.batches.epoch(epoch)):
-            value = self._update(inputs, targets)
+        total, steps = torch.zeros((), device=self.device), len(lesson.batches)
+        for step, (inputs, targets) in enumerate(lesson.batches.epoch(epoch)):
+            value = self._update(lesson, inputs, targets)
             total += value
             # Asking a GPU for a value stalls it, so it is asked now and then.
             if (self.device.type == "cpu" or step % 50 == 0) and not math.isfinite(value.item()):
@@ -130,13 +134,13 @@ class Trainer:
             self._refuse_loss(mean, epoch, steps)
         return mean
 
-    def _update(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def _update(self, lesson: Lesson, inputs: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
-            x = self.prepare(inputs.to(self.device, non_blocking=True))
+            x = lesson.prepare(inputs.to(self.device, non_blocking=True))
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         with autocast(self.precision, self.device):
-            logits = self.model(x)
+            logits = lesson.part(x)
         value: Tensor = self.loss(logits.float(), targets.to(self.device, non_blocking=True))
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
@@ -149,12 +153,12 @@ class Trainer:
             self.average.update(self.model, step=self.progress.updates)
         return value.detach()
 
-    def _close_epoch(self, train_loss: float, started: float) -> None:
+    def _close_epoch(self, lesson: Lesson, train_loss: float, started: float) -> None:
         evaluated: nn.Module = self.model if self.average is None else self.average.module
         rate = max(group["lr"] for group in self.optimizer.param_groups)
-        nll, accuracy = self.validate(evaluated)
+        nll, accuracy = lesson.validate(evaluated)
         if not math.isfinite(nll):
-            self._refuse_loss(nll, self.progress.epoch, len(self.batches))
+            self._refuse_loss(nll, self.progress.epoch, len(lesson.batches))
         progress = self.progress
         progress.epoch += 1
         value = {"nll": -nll, "accuracy": accuracy, "last": float(progress.epoch)}[self.spec.select]
@@ -174,8 +178,9 @@ class Trainer:
         self.watcher.epoch(progress)
 
     def _out_of_patience(self) -> bool:
-        patience = self.spec.patience
-        return patience is not None and self.progress.epoch - self.progress.best_epoch >= patience > 0
+        """Whether it is no use to go on; as long as stages are still to be unfrozen it is."""
+        patience, settled = self.spec.patience, self.unfreezing.settled if self.unfreezing is not None else 0
+        return patience is not None and self.progress.epoch - max(self.progress.best_epoch, settled) >= patience
 
     def _refuse_loss(self, value: float, epoch: int, step: int) -> None:
         raise DivergedError(

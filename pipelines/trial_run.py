@@ -7,7 +7,6 @@ tracker.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,10 +18,12 @@ from ensemble.metric import accuracy
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
 from pipelines.batches import derived_seed
+from pipelines.checkpoint import mean_history
 from pipelines.feature_cache import cached_features
 from pipelines.forward import forward_all, softmax
 from pipelines.member import Member, read_spec_file
-from pipelines.member_fit import HISTORY, FitData, fit_member, is_finished, member_fingerprint
+from pipelines.member_fit import HISTORY, FitData, fit_member, member_fingerprint
+from pipelines.member_folder import is_finished
 from pipelines.trainer import Watcher
 from pipelines.tune_data import TuneData, drawn
 
@@ -99,7 +100,7 @@ class TrialRun:
         scores = [self._fold(number, watcher) for number in range(self.data.folds)]
         means = {key: float(np.mean([score[key] for score in scores])) for key in ("accuracy", "nll", "train_accuracy")}
         seconds = sum(score["seconds"] for score in scores)
-        return TrialScore(**means, seconds=seconds, history=_mean_history([score["history"] for score in scores]))
+        return TrialScore(**means, seconds=seconds, history=mean_history([score["history"] for score in scores]))
 
     def _fold(self, number: int, watcher: TrialWatcher) -> dict[str, Any]:
         folder = self.folder if self.data.folds == 1 else self.folder / f"fold-{number}"
@@ -160,10 +161,3 @@ def _stored(folder: Path, fingerprint: str) -> dict[str, Any] | None:
         return score if score["fingerprint"] == fingerprint else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _mean_history(histories: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
-    return [
-        {key: float(np.mean([record[key] for record in records])) for key in records[0]}
-        for records in zip(*histories, strict=False)
-    ]

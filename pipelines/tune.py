@@ -21,7 +21,8 @@ from pipelines.committee_fit import open_data
 from pipelines.console import Console
 from pipelines.device import choose_device
 from pipelines.lock import locked
-from pipelines.plan import Plan, check_member
+from pipelines.member_plan import check_member
+from pipelines.plan import Plan
 from pipelines.search_place import placed
 from pipelines.study import Study, Trial
 from pipelines.termination import terminable
@@ -56,11 +57,11 @@ def tune_member(
     """
     assert plan.tune is not None  # the command has asked for it
     console, workspace = Console(quiet=quiet), Workspace()
-    for note in plan.notes:
+    for note in (*plan.notes, *_notes(plan, plan.tune)):
         console.note(note)
     base, target = _base(plan, plan.tune), choose_device(device)
     torch.set_num_threads(os.cpu_count() or 1)
-    data = TuneData.open(open_data(plan.data, workspace, console, device=str(target)), plan.tune)
+    data = TuneData.open(open_data(plan.data, workspace, console, device=str(target), fit=True), plan.tune)
     folder = Path(out) if out is not None else workspace.searches / f"{plan.name}-{base.name}"
     identity = _identity(plan.tune, base, data)
     with locked(folder), terminable(), Study(folder, plan.tune, identity) as study:
@@ -148,14 +149,21 @@ class _Search:
 
 
 def _base(plan: Plan, tune: TuneSpec) -> MemberSpec:
-    """The member to be tuned, with the epochs of a trial."""
+    """The member to be tuned, with the epochs of a trial; a trial trains one network, whatever the member's folds."""
     member = next((m for m in plan.members if m.name == tune.member), None)
     if member is None:
         raise InputError(
             f"Expected `tune.member` to be a member that can be trained, but `{tune.member}` is left out. "
             f"{nearest('', [m.name for m in plan.members])} Name its weights' folder with `--weights DIR`."
         )
-    return member if tune.epochs is None else member.model_copy(update={"epochs": tune.epochs})
+    update = {"folds": None} if tune.epochs is None else {"folds": None, "epochs": tune.epochs}
+    return member.model_copy(update=update)
+
+
+def _notes(plan: Plan, tune: TuneSpec) -> list[str]:
+    """What of the member the search leaves aside."""
+    note = f"{tune.member}: its `folds` are left to the fit; a trial trains one network, or one per fold of the search"
+    return [note for member in plan.members if member.name == tune.member and member.folds is not None]
 
 
 def _with_values(base: MemberSpec, values: Mapping[str, Any]) -> MemberSpec:

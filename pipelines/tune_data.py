@@ -6,7 +6,6 @@ The test split is never opened, and with cross-validation neither is the validat
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +13,11 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.canonical import digest_of
 from ensemble.faces import Faces
-from ensemble.fold import stratified_folds
 from ensemble.tune_spec import TuneSpec
 from pipelines.batches import derived_seed
 from pipelines.face_store import FaceStore
 from pipelines.member_fit import FitData
-from pipelines.split import deal_groups, split_faces
+from pipelines.split import deal_folds, split_faces
 
 __all__ = ["TuneData", "drawn"]
 
@@ -57,7 +55,8 @@ class TuneData:
         if tune.folds > units:
             what = "faces" if groups is None else "groups of faces"
             raise InputError(f"Expected at most {units} `tune.folds` for as many {what}, but got {tune.folds}.")
-        return cls(train=train, validation=None, fold=_folds(train.labels, groups, tune))
+        fold = deal_folds(train.labels, groups, folds=tune.folds, seed=derived_seed(tune.seed, "folds"))
+        return cls(train=train, validation=None, fold=fold)
 
     @property
     def folds(self) -> int:
@@ -89,11 +88,3 @@ def drawn(labels: npt.NDArray[np.int64], count: int, *, seed: int) -> Rows:
         return np.arange(len(labels))
     splits = split_faces(labels, validation=count / len(labels), test=0.0, seed=seed)
     return np.flatnonzero(splits == "validation")
-
-
-def _folds(labels: npt.NDArray[np.int64], groups: npt.NDArray[Any] | None, tune: TuneSpec) -> Rows:
-    """Stratified folds; faces of one person stay together where persons are known."""
-    seed = derived_seed(tune.seed, "folds")
-    if groups is None:
-        return stratified_folds(labels, folds=tune.folds, seed=seed)
-    return deal_groups(labels, groups, [1 / tune.folds] * tune.folds, np.random.default_rng(seed))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensemble.perturbation import PerturbationPlan
+from pipelines.folded_member import FoldedMember
 from pipelines.member import Member
 
 __all__ = ["perturbed", "view_probabilities"]
@@ -49,7 +50,7 @@ def perturbed(
 
 
 def view_probabilities(
-    member: Member,
+    member: Member | FoldedMember,
     faces: npt.NDArray[np.uint8],
     ids: Sequence[str],
     *,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from ensemble.class_map import ClassMap
 from ensemble.expression import canonical_expression
 
 __all__ = ["judged_no_face", "read_votes"]
@@ -42,11 +43,14 @@ def read_votes(
     labels: npt.NDArray[np.int64],
     splits: npt.NDArray[np.str_],
     classes: Sequence[str],
+    class_map: ClassMap | None = None,
+    whole: int | None = None,
 ) -> npt.NDArray[np.float32]:
     """Read the votes on every face.
 
     Votes for other classes, for "unknown" and for "no face" are dropped and the rest is normalised; a face without any
-    vote left, or without a row, gets its label.
+    vote left, or without a row, gets its label. Votes for a class of the data that is mapped go where its faces go:
+    those for classes merged are added, those for a class left out are dropped.
 
     Args:
         path: `ferplus.csv` (column `file`) or `fer2013new.csv` (column `Image name`). Rows are matched by path or file
@@ -55,6 +59,8 @@ def read_votes(
         labels: (N,) class indices, for faces without votes.
         splits: (N,) splits, to check a match by row.
         classes: K class names.
+        class_map: From the source's classes to these, if they are mapped.
+        whole: Faces of the source, those that the map leaves out included; default N.
 
     Returns:
         (N, K) distributions.
@@ -62,10 +68,10 @@ def read_votes(
     Raises:
         InputError: The header is another one, a count is no number, or no row matches a face.
     """
-    votes = _read(path, classes)
+    votes = _read(path, _columns(classes, class_map), len(classes))
     rows = _match_names(votes.files, ids)
     if rows is None:
-        rows = _match_rows(votes, ids, splits, labels)
+        rows = _match_rows(votes, ids, splits, labels, len(ids) if whole is None else whole)
     if rows is None:
         raise InputError(
             f"Expected {path} to hold votes on these faces, but none of its {len(votes.files)} rows "
@@ -97,7 +103,19 @@ def judged_no_face(path: Path, ids: npt.NDArray[np.str_]) -> list[str]:
     return [str(name) for name, row in zip(ids, found.tolist(), strict=True) if row >= 0 and against[row]]
 
 
-def _read(path: Path, classes: Sequence[str]) -> _Votes:
+def _columns(classes: Sequence[str], class_map: ClassMap | None) -> dict[str, int]:
+    """Index of the class that each column of votes counts for; a column that is missing counts for none."""
+    found = {}
+    for emotion in _EMOTIONS:
+        name: str | None = canonical_expression(emotion) or emotion
+        if class_map is not None and name in class_map.source:
+            name = class_map.becomes(name)
+        if name is not None and name in classes:
+            found[emotion] = list(classes).index(name)
+    return found
+
+
+def _read(path: Path, columns: Mapping[str, int], classes: int) -> _Votes:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -121,24 +139,23 @@ def _read(path: Path, classes: Sequence[str]) -> _Votes:
     return _Votes(
         files=[row[header.index(file)].strip() for row in rows],
         splits=[_USAGES.get(row[header.index("Usage")].strip(), "") for row in rows],
-        counts=_counts(path, header, rows, classes),
+        counts=_counts(path, header, rows, columns, classes),
     )
 
 
 def _counts(
-    path: Path, header: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str]
+    path: Path, header: Sequence[str], rows: Sequence[Sequence[str]], columns: Mapping[str, int], classes: int
 ) -> npt.NDArray[np.float32]:
-    counts = np.zeros((len(rows), len(classes)), dtype=np.float32)
-    for emotion in _EMOTIONS:
-        name = canonical_expression(emotion) or emotion
-        if name in classes:
-            column = header.index(emotion)
-            try:
-                counts[:, list(classes).index(name)] = [row[column] for row in rows]
-            except ValueError as error:
-                raise InputError(f"Expected counts in the column `{emotion}` of {path}, but got: {error}.") from error
-    if (counts < 0).any() or not np.isfinite(counts).all():
-        raise InputError(f"Expected counts of at least 0 in {path}, but got {counts.min()}.")
+    counts = np.zeros((len(rows), classes), dtype=np.float32)
+    for emotion, index in columns.items():
+        column = header.index(emotion)
+        try:
+            own = np.array([float(row[column]) for row in rows], dtype=np.float32)
+        except ValueError as error:
+            raise InputError(f"Expected counts in the column `{emotion}` of {path}, but got: {error}.") from error
+        if (own < 0).any() or not np.isfinite(own).all():
+            raise InputError(f"Expected counts of at least 0 in {path}, but got {own.min()}.")
+        counts[:, index] += own
     return counts
 
 
@@ -153,16 +170,23 @@ def _match_names(files: Sequence[str], ids: npt.NDArray[np.str_]) -> npt.NDArray
 
 
 def _match_rows(
-    votes: _Votes, ids: npt.NDArray[np.str_], splits: npt.NDArray[np.str_], labels: npt.NDArray[np.int64]
+    votes: _Votes,
+    ids: npt.NDArray[np.str_],
+    splits: npt.NDArray[np.str_],
+    labels: npt.NDArray[np.int64],
+    whole: int,
 ) -> npt.NDArray[np.int64] | None:
     """Row by row, if the faces come from a table of as many rows with the same splits, and votes and labels agree."""
-    if len(votes.files) != len(ids) or votes.splits != splits.tolist():
+    numbers = [name.rpartition("_")[2] for name in ids.tolist()]
+    if len(votes.files) != whole or not all(number.isdecimal() for number in numbers):
         return None
-    if not all(name.endswith(f"_{row}") for row, name in enumerate(ids.tolist())):
+    rows = np.array(numbers, dtype=np.int64)
+    if (np.diff(rows, prepend=-1) < 1).any() or rows[-1] >= whole or [votes.splits[r] for r in rows] != splits.tolist():
         return None
-    voted = votes.counts.sum(axis=1) > 0
-    agreement = (votes.counts.argmax(axis=1) == labels)[voted].mean() if voted.any() else 0.0
+    counts = votes.counts[rows]
+    voted = counts.sum(axis=1) > 0
+    agreement = (counts.argmax(axis=1) == labels)[voted].mean() if voted.any() else 0.0
     # Votes and labels of FER2013 agree on two faces in three; rows in another order agree on one in five.
     if voted.sum() >= _ENOUGH_TO_JUDGE and agreement < _LEAST_AGREEMENT:
         return None
-    return np.arange(len(ids))
+    return rows

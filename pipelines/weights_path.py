@@ -1,4 +1,4 @@
-"""Where pretrained weights are looked for, and which members are left out without theirs."""
+"""Where weights files are looked for."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from backbones.errors import Problem
-from ensemble.spec import DataSpec, MemberSpec, WeightsSpec
-from pipelines.fingerprint import digest_file
+from ensemble.spec import DataSpec
 
-__all__ = ["find_weights", "usual_folders", "with_weights"]
+__all__ = ["find_weights", "installation_folder", "usual_folders"]
+
+_FOLDERS = "ENSEMBLE_WEIGHTS"
+_USUAL = "weights"
 
 
 def find_weights(name: str, folders: Sequence[Path]) -> tuple[Path | None, str]:
@@ -26,8 +27,7 @@ def find_weights(name: str, folders: Sequence[Path]) -> tuple[Path | None, str]:
     path = Path(name).expanduser()
     if path.is_absolute():
         return (path if path.is_file() else None), f"`{path.parent}`"
-    searched = [Path(f) for f in os.environ.get("ENSEMBLE_WEIGHTS", "").split(os.pathsep) if f] + list(folders)
-    searched = list(dict.fromkeys(searched))
+    searched = list(dict.fromkeys([*_own_folders(), *folders]))
     found = next((folder / path for folder in searched if (folder / path).is_file()), None)
     return found, ", ".join(f"`{folder}`" for folder in searched)
 
@@ -35,47 +35,16 @@ def find_weights(name: str, folders: Sequence[Path]) -> tuple[Path | None, str]:
 def usual_folders(source: DataSpec | None, folder: Path) -> Iterator[Path]:
     """Folders that weights are looked for in besides the YAML's own."""
     for base in (folder, Path()):
-        yield base / "weights"
+        yield base / _USUAL
     yield Path()
     if source is not None and source.source != "synthetic":
-        yield Path(source.source).parent.parent / "weights"  # data/ and weights/ side by side
+        yield Path(source.source).parent.parent / _USUAL  # data/ and weights/ side by side
 
 
-def with_weights(
-    members: Sequence[MemberSpec], folders: Sequence[Path], problems: list[Problem], *, keep_absent: bool = False
-) -> tuple[list[MemberSpec], dict[str, Path], list[str]]:
-    """Find every member's weights file; leave out members whose optional file is absent.
-
-    With `keep_absent` these are kept with random weights: enough to see whether they can be built.
-    """
-    kept: list[MemberSpec] = []
-    files: dict[str, Path] = {}
-    notes: list[str] = []
-    for member in members:
-        if member.weights is None:
-            kept.append(member)
-            continue
-        file, looked = find_weights(member.weights.file, folders)
-        if file is not None:
-            digested = _digested(member.weights, file)
-            if member.weights.sha256 not in (None, digested.sha256):
-                message = f"Expected sha256 {member.weights.sha256}, but `{file}` has {digested.sha256}."
-                problems.append(Problem.at(f"members.{member.name}.weights.sha256", message))
-            kept.append(member.model_copy(update={"weights": digested}))
-            files[member.name] = file
-        elif member.weights.optional and keep_absent:
-            kept.append(member.model_copy(update={"weights": None}))
-            notes.append(f"{member.name}: random weights, since {member.weights.file!r} is not in {looked}.")
-        elif member.weights.optional:
-            notes.append(f"{member.name} is left out: its weights {member.weights.file!r} are not in {looked}.")
-        else:
-            message = f"Expected the weights {member.weights.file!r}, but they are not in {looked}. "
-            remedy = "Put the file there, or name its folder: `--weights DIR`."
-            problems.append(Problem.at(f"members.{member.name}.weights.file", message + remedy))
-    if members and not kept and not problems:
-        problems.append(Problem.at("members", "Expected at least one member, but the weights of all are absent."))
-    return kept, files, notes
+def installation_folder() -> Path:
+    """Where weights are put that nobody has named a folder for: the first of `$ENSEMBLE_WEIGHTS`, or `weights`."""
+    return next(iter(_own_folders()), Path(_USUAL))
 
 
-def _digested(weights: WeightsSpec, file: Path) -> WeightsSpec:
-    return weights.model_copy(update={"sha256": digest_file(file)})
+def _own_folders() -> list[Path]:
+    return [Path(folder).expanduser() for folder in os.environ.get(_FOLDERS, "").split(os.pathsep) if folder]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from backbones.contract import Backbone, InputShape, Normalization
+from backbones.contract import Backbone, InputShape, NativeInput, Normalization
 from backbones.facenet_parts import inception_resnet_v1
 from backbones.layer.stage import with_parameters
 from backbones.parameter import Fraction
@@ -39,6 +39,7 @@ class FaceNet(Backbone):
 
     minimum_size: ClassVar[int] = 75
     allowed_channels: ClassVar[tuple[int, ...]] = (3,)
+    native = NativeInput(size=160, channels=3, pixels="(x - 127.5) / 128", template="facenet")
     normalization = Normalization(mean=(127.5,), std=(128.0,))
 
     def __init__(self, shape: InputShape, *, dropout: Fraction = 0.6) -> None:
@@ -53,7 +54,7 @@ class FaceNet(Backbone):
         self.num_features = 512
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """`stem`, then the layers' own names from `repeat_1` to `last_bn`."""
+        """`stem`, `repeat_1`, `mixed_6a`, `repeat_2`, `mixed_7a`, `repeat_3`, `block8`, `last_linear`, `last_bn`."""
         stem = nn.Sequential(*(self.get_submodule(name) for name in _STEM))
         embedding = nn.Sequential(self.get_submodule("dropout"), self.get_submodule("last_linear"))
         body = {name: self.get_submodule(name) for name in _BODY}

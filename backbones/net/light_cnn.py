@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from backbones.contract import Backbone, InputShape, Normalization
+from backbones.contract import Backbone, InputShape, NativeInput, Normalization
 from backbones.layer.input_channels import adapt_kernel
 from backbones.layer.max_feature_map import MaxFeatureConv, MaxFeatureLinear
 from backbones.layer.stage import with_parameters
@@ -42,6 +42,7 @@ class LightCNN(Backbone):
     """
 
     minimum_size: ClassVar[int] = 16
+    native = NativeInput(size=128, channels=1, pixels="x / 255", template="lightcnn")
     normalization = Normalization(mean=(0.0,), std=(255.0,))
 
     def __init__(

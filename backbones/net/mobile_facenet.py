@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from backbones.contract import Backbone, InputShape
+from backbones.contract import Backbone, InputShape, NativeInput
+from backbones.layer.depthwise_convolution import DepthwiseConvolution
 from backbones.layer.input_channels import adapt_kernel, normalization_for
 from backbones.layer.stage import with_parameters
 from backbones.parameter import Fraction
@@ -48,6 +49,7 @@ class MobileFaceNet(Backbone):
     """
 
     minimum_size: ClassVar[int] = 16
+    native = NativeInput(size=112, channels=3, pixels="ImageNet's mean and deviation", template="arcface")
 
     def __init__(
         self,
@@ -58,10 +60,10 @@ class MobileFaceNet(Backbone):
     ) -> None:
         super().__init__(shape)
         self.normalization = normalization_for((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), shape.channels)
-        self.conv1 = _conv_relu6(shape.channels, 64, kernel=3, stride=2)
+        self.conv1 = _bn_relu6(nn.Conv2d(shape.channels, 64, 3, stride=2, padding=1, bias=False))
         self.dw_conv = _DepthwiseSeparable(64)
         self.features = nn.Sequential(*_bottlenecks(64))
-        self.conv2: nn.Module = _conv_relu6(_MAP, _DEPTHWISE, kernel=1)
+        self.conv2: nn.Module = _bn_relu6(nn.Conv2d(_MAP, _DEPTHWISE, 1, bias=False))
         self.gdconv: nn.Module = _GlobalDepthwise(_DEPTHWISE)
         if taps == "embedding":
             self.conv3: nn.Module = nn.Conv2d(_DEPTHWISE, _EMBEDDING, 1)
@@ -74,7 +76,10 @@ class MobileFaceNet(Backbone):
         self.num_features = _EMBEDDING if taps == "embedding" else _DEPTHWISE + _MAP
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """`conv1`, `dw_conv`, `bottleneck1` to `bottleneck5` (rows of the paper's table), then the feature layers."""
+        """`conv1`, `dw_conv`, `bottleneck1` to `bottleneck5` (rows of the paper's table), `conv2`, `gdconv`.
+
+        Where the embedding is tapped, `conv3` and `bn` follow.
+        """
         parts: dict[str, nn.Module] = {"conv1": self.conv1, "dw_conv": self.dw_conv}
         start = 0
         for row, (_, _, repeats, _) in enumerate(_BOTTLENECKS, start=1):
@@ -120,7 +125,7 @@ class _DepthwiseSeparable(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.depthwise = DepthwiseConvolution(channels, 3, padding=1)
         self.bn1 = nn.BatchNorm2d(channels)
         self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
@@ -140,8 +145,8 @@ class _InvertedResidual(nn.Module):
         super().__init__()
         hidden = inputs * expansion
         self.conv = nn.Sequential(
-            _conv_relu6(inputs, hidden, kernel=1),
-            _conv_relu6(hidden, hidden, kernel=3, stride=stride, groups=hidden),
+            _bn_relu6(nn.Conv2d(inputs, hidden, 1, bias=False)),
+            _bn_relu6(DepthwiseConvolution(hidden, 3, stride=stride, padding=1)),
             nn.Conv2d(hidden, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
@@ -157,7 +162,7 @@ class _GlobalDepthwise(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, _GRID, groups=channels, bias=False)
+        self.depthwise = DepthwiseConvolution(channels, _GRID)
         self.bn = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -165,9 +170,8 @@ class _GlobalDepthwise(nn.Module):
         return summed
 
 
-def _conv_relu6(inputs: int, outputs: int, *, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU6(inplace=True))
+def _bn_relu6(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU6(inplace=True))
 
 
 def _bottlenecks(inputs: int) -> list[nn.Module]:

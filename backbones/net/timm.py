@@ -6,6 +6,7 @@ models come from `timm_parts`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones import timm_parts
-from backbones.contract import Backbone, InputShape
+from backbones.contract import Backbone, InputShape, NativeInput
 from backbones.errors import InputError
 from backbones.layer.input_channels import adapt_kernel
 from backbones.layer.stage import has_parameters, with_parameters
@@ -34,12 +35,15 @@ class Timm(Backbone):
         shape: Input of the network.
         model: timm's name, with or without a pretrained tag.
         pretrained: Load timm's weights from the local cache; nothing is downloaded.
-        drop_rate: Dropout of the feature vector; 0 leaves the model's default.
-        drop_path_rate: Stochastic depth; 0 leaves the model's default.
+        drop_rate: Dropout of the feature vector; None leaves the model's default.
+        drop_path_rate: Stochastic depth: the share of faces that skip the last residual block, less for those before;
+            None leaves the model's default.
 
     Raises:
         InputError: timm has no such model, its weights are not on this disk, or it cannot digest the input.
     """
+
+    native: NativeInput = NativeInput(channels=3, pixels="the model's own mean and deviation")
 
     def __init__(
         self,
@@ -47,20 +51,24 @@ class Timm(Backbone):
         *,
         model: str,
         pretrained: bool = False,
-        drop_rate: Fraction = 0.0,
-        drop_path_rate: Fraction = 0.0,
+        drop_rate: Fraction | None = None,
+        drop_path_rate: Fraction | None = None,
     ) -> None:
         super().__init__(shape)
         self.net: Any = timm_parts.create_model(
             model, shape=shape, pretrained=pretrained, drop_rate=drop_rate, drop_path_rate=drop_path_rate
         )
+        self.native = dataclasses.replace(self.native, size=timm_parts.default_size(model))
         self.normalization = timm_parts.own_normalization(self.net, shape.channels)
         self.channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
         self.tokens = False
         self.map_shape, self.num_features = self._probe(model)
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """The model's parts in order; a container whose children timm names as feature levels is split into them."""
+        """The model's own parts: `conv1`, `bn1`, `layer1`, …, or `tokens`, `patch_embed`, `blocks.0` and so on.
+
+        A container whose children timm names as feature levels is split into them.
+        """
         split = {level["module"].split(".")[0] for level in self.net.feature_info if "." in level["module"]}
         parts: dict[str, nn.Module] = {}
         loose = list(self.net.parameters(recurse=False))  # class tokens, position embeddings

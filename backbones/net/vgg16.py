@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backbones import timm_parts
-from backbones.contract import Backbone, InputShape
+from backbones.contract import Backbone, InputShape, NativeInput
 from backbones.errors import InputError
 from backbones.layer.convolution import he_initialise
 from backbones.layer.input_channels import adapt_kernel, normalization_for
@@ -47,6 +47,7 @@ class VGG16(Backbone):
     """
 
     minimum_size: ClassVar[int] = 32
+    native = NativeInput(size=224, channels=3, pixels="ImageNet's mean and deviation")
 
     def __init__(
         self,

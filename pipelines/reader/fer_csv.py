@@ -25,6 +25,8 @@ __all__ = ["FerCsv"]
 
 _SPLITS = {"training": "train", "publictest": "validation", "privatetest": "test"}
 _COLUMNS = {"emotion", "pixels"}
+_NAMES = (*EXPRESSIONS, "contempt")
+"""An eighth class stands in some tables of this layout. It goes by its name: no number is its own everywhere."""
 _BLOCK = 64
 
 
@@ -140,7 +142,7 @@ class FerCsv:
             ids=np.array([f"{name}_{row}" for row, name in enumerate(names)], dtype=np.str_),
             labels=labels,
             splits=splits,
-            classes=EXPRESSIONS,
+            classes=_NAMES if labels.max() == len(EXPRESSIONS) else EXPRESSIONS,
             shape=(self.size, self.size),
         )
 
@@ -164,9 +166,12 @@ def _find(path: Path) -> str:
 def _label(word: bytes, place: str) -> int:
     name = word.decode(errors="replace")
     try:
-        return class_index(name, EXPRESSIONS)
+        return class_index(name, _NAMES)
     except InputError as error:
-        raise InputError(f"Expected `emotion` in 0..{len(EXPRESSIONS) - 1} in {place}, but got {name!r}.") from error
+        raise InputError(
+            f"Expected `emotion` in 0..{len(EXPRESSIONS) - 1} in {place}, but got {name!r}. "
+            "The names of expressions will do, too, and `contempt`."
+        ) from error
 
 
 def _split(usage: str, place: str, row: int) -> str:

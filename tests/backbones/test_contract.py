@@ -2,84 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+import copy
 
 import pytest
 import torch
+from network_grid import BODIES, CASES, CLASSES, SMALL, Case
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from backbones.contract import Backbone, InputShape
+from backbones.contract import Backbone, InputShape, NativeInput
+from backbones.declaration import read_declaration
 from backbones.errors import InputError
-from backbones.freeze import freeze_all, freeze_until, frozen_stages
-from backbones.network import Network, build_network
-from backbones.registry import BACKBONES, HEADS
-
-# Small variants, so that the whole grid runs in seconds; a backbone that is not listed runs at its smallest size.
-SMALL: Mapping[str, tuple[Mapping[str, Any], int]] = {
-    "scratch_cnn": (
-        {"blocks": [{"filters": 4, "dropout": 0.1}, {"filters": 8, "residual": True, "stride": 2}], "dropout": 0.1},
-        16,
-    ),
-    "timm": ({"model": "test_resnet"}, 32),
-    "hog_cnn": (
-        {"blocks": [{"filters": 4, "pool": "fractional"}, {"filters": 8, "pool": "stochastic"}], "cell": 4},
-        16,
-    ),
-    "inception": ({"width": 0.1}, 16),
-    "pixels": ({}, 8),
-}
-HEAD_PARAMETERS: Mapping[str, list[Mapping[str, Any]]] = {
-    "mlp": [{"hidden": [8], "norm": True, "dropout": 0.2}],
-    "dal": [{"hidden": 8, "attach": "conv"}, {"hidden": 8, "attach": "fc"}],
-}
-CLASSES = 7
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One network of the grid."""
-
-    backbone: tuple[str, Mapping[str, Any]]
-    head: tuple[str, Mapping[str, Any]]
-    shape: InputShape
-
-    def build(self) -> Network:
-        """The network with weights that depend on nothing but the case."""
-        torch.manual_seed(0)
-        network, _ = build_network(backbone=self.backbone, head=self.head, shape=self.shape, classes=CLASSES)
-        return network
-
-    def images(self) -> torch.Tensor:
-        """Two images."""
-        generator = torch.Generator().manual_seed(1)
-        return torch.randn(2, self.shape.channels, self.shape.size, self.shape.size, generator=generator)
-
-    def __str__(self) -> str:
-        attach = self.head[1].get("attach", "")
-        return f"{self.backbone[0]}-{self.shape.channels}-{self.head[0]}{attach and '@'}{attach}"
-
-
-def _backbones() -> Iterator[tuple[tuple[str, Mapping[str, Any]], InputShape]]:
-    for name in BACKBONES.names():
-        cls = BACKBONES.get(name)
-        parameters, size = SMALL.get(name, ({}, cls.minimum_size))
-        for channels in cls.allowed_channels:
-            yield (name, parameters), InputShape(channels=channels, size=size)
-
-
-def _heads() -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name in HEADS.names():
-        for parameters in HEAD_PARAMETERS.get(name, [{}]):
-            yield name, parameters
-
-
-CASES = [
-    Case(backbone=backbone, head=head, shape=shape)
-    for (backbone, shape), head in itertools.product(_backbones(), _heads())
-]
-BODIES = [case for case in CASES if case.head[0] == "linear"]
+from backbones.freeze import freeze_all, freeze_until, frozen_stages, release, trained_stages
+from backbones.network import build_network
+from backbones.registry import BACKBONES
 
 
 @pytest.fixture(params=CASES, ids=str)
@@ -169,11 +104,77 @@ def test_freezing_everything_makes_the_backbone_deterministic(body: Case) -> Non
     assert not first.requires_grad
 
 
+def test_kept_statistics_stay_while_everything_learns(body: Case) -> None:
+    network = body.build()
+    layers = [m for m in network.backbone.modules() if isinstance(m, _BatchNorm)]
+    if not layers:
+        pytest.skip("a backbone without batch normalisation has no statistics to keep")
+    network.keeps_statistics = True
+    before = [tensor.clone() for layer in layers for tensor in layer.buffers()]
+    copied = copy.deepcopy(network)  # as the average of the weights does
+    for one in (network, copied):
+        own = [m for m in one.backbone.modules() if isinstance(m, _BatchNorm)]
+        one.train()(body.images()).square().sum().backward()
+        assert all(torch.equal(a, b) for a, b in zip(before, (t for m in own for t in m.buffers()), strict=True))
+        assert all(p.grad is not None for m in own for p in m.parameters())
+        assert one.backbone.training
+    network.keeps_statistics = False
+    network.train()(body.images())
+    assert not all(torch.equal(a, b) for a, b in zip(before, (t for m in layers for t in m.buffers()), strict=True))
+
+
+def test_stages_are_released_from_the_last_and_taken_back(body: Case) -> None:
+    backbone = body.build().backbone
+    names = list(backbone.stages())
+    if not names:
+        pytest.skip("a backbone without parameters has no stage to release")
+    fixed = next(backbone.stages()[names[-1]].parameters())
+    fixed.requires_grad_(False)  # as some networks have parameters that never learn
+    stages = trained_stages(backbone)
+    for count in (0, 1, len(stages), 1, 0):
+        release(stages, count)
+        learning = [name for name in names if any(p.requires_grad for p in backbone.stages()[name].parameters())]
+        assert learning == list(stages)[len(stages) - count :]
+        assert not fixed.requires_grad
+
+
+@pytest.mark.parametrize("name", BACKBONES.names())
+def test_what_is_declared_without_importing_is_true(name: str) -> None:
+    cls, declared = BACKBONES.get(name), read_declaration(name)
+    assert (declared.minimum_size, declared.allowed_channels) == (cls.minimum_size, cls.allowed_channels)
+    assert (None if cls.native is None else NativeInput(**declared.native)) == cls.native
+    backbone = next(case for case in BODIES if case.backbone[0] == name).build().backbone
+    if name == "timm":  # whose stages are the model's
+        assert backbone.native == NativeInput(size=160, channels=3, pixels=cls.native.pixels)
+        return
+    named = [stage for stage in backbone.stages() if f"`{stage}`" in declared.stages]
+    assert named[:1] + named[-1:] == list(backbone.stages())[:1] + list(backbone.stages())[-1:]
+
+
+CONVENTIONS = {
+    "(x - 127.5) / 128": ((127.5,) * 3, (128.0,) * 3),
+    "x / 255": ((0.0,) * 3, (255.0,) * 3),
+    "ImageNet's mean and deviation": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES.names() if BACKBONES.get(name).native is not None])
+def test_the_convention_in_words_is_the_one_in_numbers(name: str) -> None:
+    case = next(case for case in BODIES if case.backbone[0] == name and case.shape.channels == 3)
+    backbone = case.build().backbone
+    assert backbone.native is not None
+    assert backbone.normalization is not None
+    mean, std = CONVENTIONS.get(backbone.native.pixels, ((backbone.normalization.mean), (backbone.normalization.std)))
+    own = backbone.normalization
+    assert torch.tensor(own.mean).expand(3).tolist() == pytest.approx(mean)
+    assert torch.tensor(own.std).expand(3).tolist() == pytest.approx(std)
+
+
 @pytest.mark.parametrize("name", BACKBONES.names())
 def test_input_a_backbone_cannot_digest_is_refused(name: str) -> None:
     cls = BACKBONES.get(name)
     parameters, size = SMALL.get(name, ({}, cls.minimum_size))
-    with pytest.raises(InputError, match=r"Expected `input.channels` to be one of .*, but got 2\."):
+    with pytest.raises(InputError, match=r"`input.channels` to be one of .*, but got 2\. Set `input: \{channels: 3\}`"):
         cls(InputShape(channels=2, size=size), **parameters)
     if cls.minimum_size > 1:
         with pytest.raises(InputError, match=rf"Expected `input.size` to be at least {cls.minimum_size} "):

@@ -57,6 +57,22 @@ def test_a_rate_the_model_does_not_know_is_refused() -> None:
         timm_parts.create_model("vgg11", shape=SHAPE, drop_path_rate=0.1)
 
 
+@pytest.mark.parametrize(
+    ("rates", "dropout", "paths"),
+    [
+        ({}, 0.2, []),  # the model's own
+        ({"drop_rate": 0.0}, 0.0, []),
+        ({"drop_rate": 0.4, "drop_path_rate": 0.3}, 0.4, [0.02 * block for block in range(1, 16)]),
+    ],
+)
+def test_rates_override_the_models_own_zero_included(
+    rates: dict[str, float], dropout: float, paths: list[float]
+) -> None:
+    model = timm_parts.create_model("rexnet_100", shape=SHAPE, **rates)
+    assert model.head.drop.p == dropout
+    assert [m.drop_prob for m in model.modules() if type(m).__name__ == "DropPath"] == pytest.approx(paths)
+
+
 @pytest.mark.usefixtures("_empty_caches")
 def test_absent_pretrained_weights_are_told_without_any_request(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_network(*_: object, **__: object) -> None:
@@ -141,3 +157,10 @@ def test_average_follows_the_model_and_leaves_it_alone() -> None:
     torch.testing.assert_close(average.module.weight, model.weight)
     assert average.module.weight is not model.weight
     assert not average.module.training
+
+
+@pytest.mark.usefixtures("_empty_caches")
+@pytest.mark.parametrize("name", timm_parts.CATALOGUED)
+def test_the_catalogue_is_named_where_it_has_the_weights(name: str) -> None:
+    with pytest.raises(InputError, match=rf"`vgg16` and `weights: {name}`, which `ensemble weights fetch {name}` gets"):
+        timm_parts.cached_weights(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,55 @@ def test_a_whole_network_of_this_product_fills_the_backbone(tmp_path: Path) -> N
     report = load_weights(target, tmp_path / "member.safetensors")
     assert (report.share, report.missing, report.unexpected) == (1.0, (), ())
     assert torch.equal(target.blocks.block1[0][0].weight, trained.backbone.blocks.block1[0][0].weight)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_flipped_bytes_are_told_whatever_torch_raises(tmp_path: Path, zipped: bool) -> None:
+    torch.save({"state_dict": STATE, "epoch": 3}, tmp_path / "whole.pt", _use_new_zipfile_serialization=zipped)
+    whole, chance, refused = (tmp_path / "whole.pt").read_bytes(), random.Random(0), 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for _ in range(chance.choice((1, 2, 20))):
+            damaged[chance.randrange(min(len(damaged), 900))] = chance.randrange(256)
+        (tmp_path / "damaged.pt").write_bytes(damaged[: chance.choice((len(damaged), chance.randrange(len(damaged))))])
+        try:
+            read_state_dict(tmp_path / "damaged.pt")
+        except InputError:
+            refused += 1
+    assert refused > 75
+
+
+def test_a_file_on_its_way_is_read_as_what_it_will_be(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "net.safetensors.part")
+    assert read_state_dict(tmp_path / "net.safetensors.part", ".safetensors").keys() == STATE.keys()
+    with pytest.raises(InputError, match=r"damaged|code"):
+        read_state_dict(tmp_path / "net.safetensors.part")
+
+
+def test_what_is_dropped_on_purpose_is_counted(tmp_path: Path) -> None:
+    state = LightCNN(GREY).state_dict()
+    torch.save(state, tmp_path / "bare.pt")
+    assert load_weights(LightCNN(GREY), tmp_path / "bare.pt").dropped == 0
+    torch.save(state | {"fc2.weight": torch.zeros(5, 256), "fc2.bias": torch.zeros(5)}, tmp_path / "headed.pt")
+    assert load_weights(LightCNN(GREY), tmp_path / "headed.pt").dropped == 2
+    trained, _ = build_network(backbone=("light_cnn", {}), head=("mlp", {"hidden": [4]}), shape=GREY, classes=3)
+    torch.save(trained.state_dict(), tmp_path / "network.pt")
+    assert load_weights(LightCNN(GREY), tmp_path / "network.pt").dropped == len(trained.head.state_dict())
+
+
+@pytest.mark.parametrize("head", [("dal", {"hidden": 8, "attach": "conv"}), ("linear", {})], ids=["map", "vector"])
+def test_layers_that_the_head_replaces_need_no_weights(tmp_path: Path, head: tuple[str, dict[str, Any]]) -> None:
+    """A network whose head attaches to the map has no fully connected layer to give to another such network."""
+    given: dict[str, Any] = {"backbone": ("light_cnn", {}), "shape": GREY, "weights": tmp_path / "earlier.pt"}
+    earlier, _ = build_network(
+        backbone=("light_cnn", {}), head=("dal", {"hidden": 8, "attach": "conv"}), shape=GREY, classes=3
+    )
+    torch.save(earlier.state_dict(), tmp_path / "earlier.pt")
+    if head[0] == "linear":
+        with pytest.raises(InputError, match=r"at least 90% .*`fc1\.filter\.weight` is absent"):
+            build_network(head=head, classes=7, **given)
+        return
+    later, report = build_network(head=head, classes=7, **given)
+    assert report is not None
+    assert (report.share, report.missing) == (1.0, ("fc1.filter.weight", "fc1.filter.bias"))
+    assert all(torch.equal(t, earlier.backbone.state_dict()[n]) for n, t in later.backbone.state_dict().items())

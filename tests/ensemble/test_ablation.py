@@ -5,7 +5,9 @@ import pytest
 
 from backbones.errors import InputError
 from ensemble.ablation import added_one_by_one, left_out_one_by_one, pruned, without
+from ensemble.committee import Committee
 from ensemble.committee_spec import resolve_committee
+from ensemble.estimate import OutOfFold
 from ensemble.metric import nll
 
 
@@ -74,3 +76,17 @@ def test_a_budget_drops_the_dear_twin():
     assert "strong" not in node.members
     with pytest.raises(InputError, match=r"Expected room for at least one member, but got 0\.5"):
         pruned(FLAT, posteriors, labels, budget=0.5, costs=costs)
+
+
+def test_rules_fitted_on_other_faces_are_judged_on_all_of_these():
+    posteriors, labels = voters()
+    tree = resolve_committee({"rule": "log_likelihood"}, GROUPS)
+    seen = OutOfFold(posteriors={name: probs[:250] for name, probs in posteriors.items()}, labels=labels[:250])
+    judged, truth = {name: probs[250:] for name, probs in posteriors.items()}, labels[250:]
+    smaller = without(tree, "weak")
+    expected = nll(Committee.fit(smaller, seen.posteriors, seen.labels, classes=("a", "b", "c"))(judged), truth)
+    steps = {step.member: step for step in left_out_one_by_one(tree, judged, truth, fit_on=seen)}
+    assert steps["weak"].nll == expected
+    assert added_one_by_one(tree, judged, truth, fit_on=seen)[-1].members == tree.members
+    _, gone = pruned(tree, judged, truth, count=3, fit_on=seen)
+    assert gone[0].nll == min(step.nll for step in steps.values())

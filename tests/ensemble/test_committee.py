@@ -1,14 +1,16 @@
 """The fitted tree: hierarchy, out-of-fold levels, JSON."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from backbones.errors import InputError
+from backbones.errors import EnsembleError, InputError
 from ensemble.committee import Committee, cross_fit
 from ensemble.committee_spec import resolve_committee
 from ensemble.fold import stratified_folds
+from ensemble.grouping import Evidence
 from ensemble.rules import RULES
 
 GROUPS = {"five": ["scratch"], "eight": ["scratch"], "net_b": ["transferred"], "vgg": ["transferred"]}
@@ -165,3 +167,45 @@ def damage(content, path, value=None):
 def test_damaged_json_is_refused(committee, path, value, message):
     with pytest.raises(InputError, match=message):
         Committee.from_json(damage(committee.to_json(), path, value))
+
+
+def test_a_temperature_goes_through_json_and_corrects_the_confidence_alone(faces, committee):
+    warm = dataclasses.replace(committee, temperature=1.5)
+    copy = Committee.from_json(json.loads(json.dumps(warm.to_json())))
+    assert copy.temperature == 1.5
+    fused = copy(faces[0])
+    np.testing.assert_array_equal(fused, committee(faces[0]))
+    expected = fused ** (1 / 1.5) / (fused ** (1 / 1.5)).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(copy.calibrated(fused), expected, atol=1e-12)
+
+
+def test_a_committee_without_a_temperature_is_left_as_it_is(faces, committee):
+    assert "temperature" not in committee.to_json()
+    assert Committee.from_json(committee.to_json()).temperature is None
+    fused = committee(faces[0])
+    np.testing.assert_array_equal(committee.calibrated(fused), fused)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "warm"])
+def test_a_wrong_temperature_is_refused(committee, value):
+    with pytest.raises(InputError, match="Expected `temperature` of the committee to be a positive number, but got"):
+        Committee.from_json(committee.to_json() | {"temperature": value})
+
+
+def test_groups_and_what_they_came_from_go_through_json(faces):
+    family = {"five": "cnn", "eight": "cnn", "net_b": "light_cnn", "vgg": "vgg16"}
+    tree = {"groups": "family", "within": "va_simple"}
+    node = resolve_committee(tree, GROUPS, evidence=Evidence(traits={"family": family}))
+    content = json.loads(json.dumps(Committee.fit(node, *faces).to_json()))
+    groups = {"cnn": ["five", "eight"], "light_cnn": ["net_b"], "vgg16": ["vgg"]}
+    assert content["committee"]["grouped_by"] == {"criterion": "family", "groups": groups}
+    assert [c if isinstance(c, str) else c["name"] for c in content["committee"]["over"]] == [
+        "family:cnn", "net_b", "vgg"
+    ]  # fmt: skip
+    assert Committee.from_json(content).root.node == node
+
+
+def test_groups_that_are_not_known_cannot_be_fitted(faces):
+    node = resolve_committee({"over": [{"groups": "disagreement", "rule": "mean"}, "vgg"]}, GROUPS)
+    with pytest.raises(EnsembleError, match="Expected the groups of `disagreement` to be known"):
+        Committee.fit(node, *faces)

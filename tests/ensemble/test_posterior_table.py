@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from backbones.errors import InputError
 from ensemble.expression import EXPRESSIONS
-from ensemble.posterior_table import PosteriorTable, check_ids, matching_columns
+from ensemble.posterior_table import PosteriorTable, check_ids, mapped_columns, matching_columns
 
 CLASSES = ("happy", "sad")
 
@@ -91,6 +91,7 @@ def test_columns_are_found_by_their_aliases_in_any_order() -> None:
     ("names", "exact", "message"),
     [
         (["happy", "sad", "contempt"], True, "Expected the classes happy, sad in t.csv, but got 'contempt'"),
+        (["happy", "sad", "contempt"], True, "`classes: {contempt: null}` beside `file` leaves it out"),
         (["happy", "hapy", "sad"], True, "Did you mean `happy`?"),
         (["happy"], False, "Expected the classes happy, sad in t.csv, but sad is missing"),
         (["other"], False, "but happy, sad are missing"),
@@ -101,3 +102,11 @@ def test_wrong_classes_are_refused(names: list[str], exact: bool, message: str) 
     with pytest.raises(InputError) as caught:
         matching_columns("t.csv", names, CLASSES, exact=exact)
     assert message in str(caught.value)
+
+
+def test_columns_that_are_no_class_are_ignored_unless_they_are_mapped() -> None:
+    names = ["path", "Joy", "contempt", "sadness", "score"]
+    found = mapped_columns("t.csv", names, CLASSES, {"contempt": "joy"}, exact=False)
+    assert (found.source, found.index) == (("Joy", "contempt", "sadness"), (0, 0, 1))
+    with pytest.raises(InputError, match=r"Expected the classes happy, sad in t\.csv, but got 'path'"):
+        mapped_columns("t.csv", names, CLASSES, {"contempt": "joy"}, exact=True)

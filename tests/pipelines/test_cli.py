@@ -27,7 +27,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for command in ("fit", "predict", "tune", "fuse", "ui", "members", "data"):
+    for command in ("fit", "predict", "tune", "fuse", "ui", "members", "weights", "data"):
         assert f"  {command} " in done.stdout
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import TINY, run_process
 
+from ensemble.calibration import cross_calibrated
+from ensemble.estimate import nested_probs
+from ensemble.metric import nll
+from ensemble.rule.temperature import scaled
+from pipelines.bundle import read_committee
 from pipelines.evaluation import evaluation_markdown
+from pipelines.stored_posteriors import stored_posteriors
 
 PLAIN = TINY.replace("count: 210", "count: 280").replace("epochs: 3", "epochs: 1")
 
@@ -35,7 +42,7 @@ def test_validation_is_read_from_the_bank_and_cross_fitted(fitted: Path) -> None
     assert [row["class"] for row in report["class_scores"]] == report["classes"]
     assert {"confusion_matrix.png", "reliability.png", "report.md"} <= {p.name for p in place.iterdir()}
     assert (place / "reliability.png").read_bytes().startswith(b"\x89PNG")
-    for heading in ("Scores", "Classes", "Confusion matrix", "Answering only when sure"):
+    for heading in ("Scores", "Classes", "Confusion matrix", "Confidence"):
         assert heading in done.out
         assert f"## {heading}" in evaluation_markdown(report, title="t")
 
@@ -79,3 +86,47 @@ def test_wrong_requests_are_refused(fitted: Path) -> None:
     done = run_process("evaluate", "--committee", "tinny", cwd=fitted)
     assert done.code == 2
     assert "tiny" in done.err
+
+
+def test_what_confidence_is_worth(fitted: Path) -> None:
+    done = run_process("evaluate", cwd=fitted)
+    folder = fitted / "mlruns" / "committees" / "tiny"
+    place = folder / "evaluation" / "validation"
+    report = json.loads((place / "report.json").read_text())
+    bank = stored_posteriors(folder, ("plain", "residual"))
+    nested = nested_probs(read_committee(folder).root.node, bank.posteriors, bank.labels)
+    probs = cross_calibrated(nested, bank.labels)  # neither weights nor temperature have seen the face
+    confidence, right = probs.max(axis=1), probs.argmax(axis=1) == bank.labels
+    assert [row["threshold"] for row in report["coverage"]] == [0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
+    for row in report["coverage"]:
+        kept = confidence >= row["threshold"]
+        assert row["coverage"] == pytest.approx(kept.mean())
+        assert row["accuracy"] == (pytest.approx(right[kept].mean()) if kept.any() else None)
+    surest = np.argsort(-confidence)
+    risks = [(~right[surest[:k]]).mean() for k in range(1, len(right) + 1)]
+    assert report["aurc"] == pytest.approx(np.mean(risks))
+    assert report["least_aurc"] <= report["aurc"]
+    assert report["coverage_curve"][-1] == {"coverage": 1.0, "accuracy": pytest.approx(right.mean())}
+    assert report["calibrated"]["nll"] == pytest.approx(nll(probs, bank.labels))
+    assert report["temperature"] == json.loads((folder / "committee.json").read_text())["temperature"]
+    assert f"At its temperature, {report['temperature']:.3f}: calibration error" in done.out
+    assert f"Area under the risk-coverage curve {report['aurc']:.4f}" in (place / "report.md").read_text()
+    assert (place / "coverage.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_other_faces_are_scored_at_the_stored_temperature(fitted: Path) -> None:
+    folder = fitted / "mlruns" / "committees" / "tiny"
+    done = run_process("evaluate", "--data", "synthetic", "--split", "validation", cwd=fitted)
+    assert done.code == 0, done.err
+    report = json.loads((folder / "evaluation" / "synthetic-validation" / "report.json").read_text())
+    committee, bank = read_committee(folder), stored_posteriors(folder, ("plain", "residual"))
+    fused = committee(bank.posteriors)
+    assert report["committee"]["nll"] == pytest.approx(nll(fused, bank.labels))
+    assert report["calibrated"]["nll"] == pytest.approx(nll(scaled(fused, committee.temperature), bank.labels))
+    assert report["calibrated"]["nll"] != pytest.approx(report["committee"]["nll"], abs=1e-6)
+
+
+def test_what_was_looked_into_besides_has_tables(fitted: Path) -> None:
+    done = run_process("evaluate", "--ablation", cwd=fitted)
+    assert "The committee without a member" in done.out
+    assert "Members added, the best first" in done.out

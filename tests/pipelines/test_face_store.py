@@ -7,6 +7,7 @@ import os
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -172,6 +173,14 @@ def test_groups_are_stored(tmp_path):
     people = {split: set(store.groups(split).tolist()) for split in store.counts}
     assert not people["train"] & people["validation"]
     assert not people["train"] & people["test"]
+
+
+def test_groups_are_those_of_the_faces_that_are_opened(tmp_path):
+    store = load_faces("synthetic", options={"count": 150}, cache=tmp_path)
+    person = dict(zip(store.split("train").ids, store.groups("train"), strict=True))
+    fewer = replace(store, left_out={"train": (0, 5)})
+    assert len(fewer.split("train")) == len(person) - 2
+    assert fewer.groups("train").tolist() == [person[name] for name in fewer.split("train").ids]
 
 
 def test_wrong_options_are_named(sources, tmp_path):

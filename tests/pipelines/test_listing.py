@@ -32,6 +32,7 @@ def test_a_sound_listing_passes():
         ({"splits": np.array(["train"] * 6)}, "validation split of here, but got none .6 train, 0 validation, 0 test"),
         ({"splits": np.array(["validation"] * 6)}, "train split of here, but got none"),
         ({"splits": np.array(["train"] * 2 + ["validation"] * 4)}, "2 train, 4 validation, 0 test: .* look swapped"),
+        ({"classes": ("happy", "uncertain")}, "Expected no class named `uncertain` in here: it stands for a face left"),
         ({"labels": np.array([0, 0, 0, 1, 1, 1])}, "at least 2 classes in here"),
         ({"groups": np.array(list("pqrrst"))}, "Expected every group in one split .* but got 'r' in train and valid"),
     ],

@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,33 @@ def test_they_are_stored_fused_and_reported_like_others(mixed: Path, cli: Cli) -
         assert outcome.code == 0, outcome.err
         assert "their_net" in outcome.out
     assert (folder / "committee.json").read_bytes() == before
+
+
+NO_TORCH = """
+import sys
+from pipelines.fuse import fuse_committee
+fuse_committee("mixed", groups=GROUPS)
+networks = ("torch", "torchvision", "timm", "facenet_pytorch", "mlflow", "cv2")
+print("LOADED", [name for name in networks if name in sys.modules], "sklearn" in sys.modules, "pandas" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("groups", "clustered"), [(None, False), ("family", False), ("disagreement", True)])
+def test_a_refit_with_a_member_without_a_network_loads_no_torch(
+    mixed: Path, groups: str | None, clustered: bool
+) -> None:
+    path = MEMBERS.parent / "committee.json"
+    before = json.loads(path.read_text())
+    path.unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TORCH.replace("GROUPS", repr(groups))], capture_output=True, text=True, check=True
+    )
+    # Only the clustering needs scikit-learn, which brings pandas along.
+    assert done.stdout.splitlines()[-1] == f"LOADED [] {clustered} {clustered}"
+    assert "their_net" in done.stdout
+    after = json.loads(path.read_text())
+    assert (after == before) == (groups is None)
+    assert verify(MEMBERS.parent) == []
 
 
 def test_runs_in_mlflow(mixed: Path) -> None:

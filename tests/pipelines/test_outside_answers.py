@@ -52,3 +52,11 @@ def test_each_name_once_and_only_of_members_without_a_network(file: Path) -> Non
         named_files(["a=x.csv", "a=y.csv"])
     with pytest.raises(InputError, match="All members of the committee have networks"):
         outside_answers([], {"a": file}, classes=CLASSES)
+
+
+def test_answers_of_other_classes_are_mapped() -> None:
+    Path("t.csv").write_text("id,p_sad,p_happy,p_contempt\n1.png,0.25,0.25,0.5\n")
+    answers = outside_answers(["x"], {"x": "t.csv"}, classes=CLASSES, wanted={"x": {"contempt": None}})
+    np.testing.assert_allclose(answers["x"](["1.png"]), [[0.5, 0.5]])
+    with pytest.raises(InputError, match="but got 'contempt'"):
+        outside_answers(["x"], {"x": "t.csv"}, classes=CLASSES)

@@ -11,11 +11,15 @@ import pytest
 from support import Outcome
 
 from backbones.errors import InputError
+from ensemble.canonical import digest_of
+from ensemble.class_map import ClassMap
 from ensemble.committee import Committee
 from ensemble.committee_spec import resolve_committee
 from ensemble.expression import EXPRESSIONS
+from ensemble.outside_spec import BorrowedSpec
 from ensemble.spec import ComponentSpec, MemberSpec
 from pipelines.fingerprint import digest_file
+from pipelines.outside_plan import loan_map
 from pipelines.plan import Plan, make_plan
 
 NET = "backbone: {kind: scratch_cnn, blocks: [{filters: 4}]}"
@@ -123,10 +127,78 @@ def test_names_are_unique_over_all_members() -> None:
 
 
 def test_a_lender_that_knows_other_classes_is_refused() -> None:
-    rules = (LENDER / "committee.json").read_text()
-    (LENDER / "committee.json").write_text(rules.replace('"happy"', '"contempt"'))
+    spec = LENDER / "members" / "plain" / "spec.json"
+    content = spec.read_text()
+    spec.write_text(content.replace('"happy"', '"contempt"'))
     with pytest.raises(InputError, match=r"members\[0\]\.committee: Expected the classes angry.* but got 'contempt'"):
         plan("name: x, committee: {folder: lender, member: plain}")
+    with pytest.raises(InputError, match=r"happy has none: .* `weights: \{run: .*lender, member: plain\}` takes"):
+        plan("name: x, committee: {folder: lender, member: plain, classes: {contempt: null}}")
+    plan("name: x, committee: {folder: lender, member: plain, classes: {contempt: happy}}")
+
+
+def test_classes_are_checked_as_far_as_they_are_known(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for data in ("synthetic", str(tmp_path / "data")):
+        with pytest.raises(InputError) as caught:
+            plan(
+                "name: x, committee: {folder: lender, member: plain, classes: {contempt: null}}",
+                "name: y, posteriors: {file: theirs.csv, classes: {contempt: null}}",
+                "name: z, posteriors: {file: theirs.csv, classes: {sad: 3}}",
+                data=data,
+            )
+        assert "members[0].committee: Expected `classes` to name classes of member `plain`" in str(caught.value)
+        assert "members[1].posteriors.file: Expected `classes` to name classes of theirs.csv" in str(caught.value)
+        assert "members[2].posteriors.classes.sad: Expected `sad` to be text, but got 3." in str(caught.value)
+    with pytest.raises(
+        InputError, match=r"data\.classes: Expected `classes` to name classes of synthetic, but got 'con"
+    ):
+        plan(f"name: y, {NET}", data="{source: synthetic, classes: {contempt: null}}")
+    with pytest.raises(InputError, match=r"Expected the classes angry, .* surprise in theirs\.csv, but got 'neutral'"):
+        plan(f"name: y, {THEIRS}", data="{source: synthetic, classes: {neutral: null}}")
+    both = "{source: synthetic, classes: {neutral: null}}"
+    made = plan("name: y, posteriors: {file: theirs.csv, classes: {neutral: null}}", data=both)
+    assert made.data.classes == {"neutral": None}
+
+
+def test_maps_of_a_member_that_was_borrowed_before_follow_each_other() -> None:
+    eight = [*EXPRESSIONS, "contempt"]
+    first = ClassMap.of(eight, {"contempt": "disgust"}, where="lender")
+    spec = LENDER / "members" / "plain" / "spec.json"
+    spec.write_text(json.dumps({**json.loads(spec.read_text()), "class_map": first.state()}))
+    loan = plan("name: c, committee: {folder: lender, member: plain, classes: {neutral: null}}", data=".").outside[0]
+    assert isinstance(loan, BorrowedSpec)
+    found = loan_map(loan, spec.parent, EXPRESSIONS[:6])
+    assert found is not None
+    assert (found.source, found.target, found.index) == (tuple(eight), EXPRESSIONS[:6], (0, 1, 2, 3, 4, 5, -1, 1))
+    same = plan("name: c, committee: {folder: lender, member: plain}").outside[0]
+    assert isinstance(same, BorrowedSpec)
+    again = loan_map(same, spec.parent, EXPRESSIONS)
+    assert again == first
+    assert same.fingerprint("data", again) != same.fingerprint("data")
+
+
+def test_synthetic_faces_stand_in_for_data_with_other_classes() -> None:
+    Path("members.yaml").write_text(
+        f"data: {{source: absent, classes: {{bored: sad}}}}\nmembers: [{{name: y, {NET}}}]\n"
+    )
+    assert make_plan(Path("members.yaml"), data="synthetic").data.classes is None
+
+
+def test_a_map_is_part_of_the_fingerprint_and_none_leaves_it_as_it_was() -> None:
+    given = ("", ", classes: {}", ", classes: {sad: angry}", ", classes: {sad: fear}")
+    made = [plan(f"name: a, posteriors: {{file: theirs.csv{text}}}", data=".").outside[0] for text in given]
+    prints = [spec.fingerprint("data") for spec in made]
+    assert (
+        prints[0]
+        == prints[1]
+        == digest_of({"version": 1, "kind": "outside", "data": "data", "sha256": digest_file(Path("theirs.csv"))})
+    )
+    assert len(set(prints)) == 3
+    assert "classes" not in made[0].posteriors.model_dump()
+    loan = plan("name: c, committee: {folder: lender, member: plain}").outside[0]
+    content = {"version": 1, "kind": "borrowed", "data": "data", "sha256": loan.committee.sha256}
+    assert loan.fingerprint("data") == digest_of(content)
 
 
 def test_a_damaged_lender_is_refused() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,8 +26,10 @@ from pipelines.feature_cache import cached_features
 from pipelines.forward import forward_all, softmax
 from pipelines.lock import locked
 from pipelines.member import Member
+from pipelines.member_fit import FitData, fit_member
 from pipelines.prediction_file import PredictionWriter, prediction_frame
 from pipelines.reference import reference
+from pipelines.trainer import Watcher
 from pipelines.views import perturbed, view_probabilities
 from pipelines.workspace import Workspace
 
@@ -137,6 +142,36 @@ def test_an_interrupted_feature_computation_goes_on(tmp_path: Path, monkeypatch:
     )
     assert seen == [40]
     np.testing.assert_array_equal(parts, whole)
+
+
+def test_members_that_need_the_same_features_at_once_compute_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces, rows, real = make_faces(), [], forward_all
+
+    def slow(model: torch.nn.Module, images: np.ndarray, **others: Any) -> np.ndarray:
+        rows.append(len(images))
+        time.sleep(0.1)  # long enough for the other to find nothing finished
+        return real(model, images, **others)
+
+    monkeypatch.setattr("pipelines.feature_cache.forward_all", slow)
+    members = [make_member(freeze={"until": "backbone"}, head={"kind": kind}) for kind in ("linear", "linear_svm")]
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda m: cached_features(m, faces, mirrored=False, cache=tmp_path), members)
+    np.testing.assert_array_equal(first, second)
+    assert rows == [1, len(faces)]  # one for the width, then all
+
+
+def test_a_second_head_never_runs_the_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = FitData(train=make_faces(), validation=make_faces(14))
+    heads = ({"kind": "linear"}, {"kind": "mlp", "hidden": [8]}, {"kind": "linear_svm"})
+    for number, head in enumerate(heads):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        member = make_member(freeze={"until": "backbone"}, head=head, epochs=2, batch_size=8)
+        if number:
+            monkeypatch.setattr(type(member.network), "features", lambda *_: pytest.fail("the backbone was run"))
+        fit_member(member, data, folder=folder, cache=tmp_path, watcher=Watcher())
 
 
 def test_forward_does_not_depend_on_neighbours() -> None:

@@ -82,6 +82,17 @@ def test_mistakes_are_told_quickly_and_without_torch(tmp_path: Path) -> None:
         ({"augment": "augment: flipp"}, "Did you mean `flip`?"),
         ({"augment": "freeze: backbone\n    augment: strong"}, "Expected none or flip"),
         ({"augment": "input: {size: 4}"}, "members[0].input.size"),
+        (
+            {"augment": "freeze: backbone\n    unfreeze: probe"},
+            "members[0].unfreeze: Expected none beside `freeze: back",
+        ),
+        (
+            {"augment": "epochs: 3\n    unfreeze: {kind: probe, epochs: 3}"},
+            "unfreeze.epochs: Expected less than the 3 of",
+        ),
+        ({"augment": "epochs: 3\n    unfreeze: {kind: gradual, every: 5}"}, "nothing is ever unfrozen, but got 5."),
+        ({"augment": "unfreeze: prob"}, "Did you mean `probe`?"),
+        ({"augment": "freeze: {batch_norm: 3}"}, "members[0].freeze.batch_norm"),
         ({"augment": "input: {normalize: mean_st}"}, "Did you mean `mean_std`?"),
         ({"augment": "weights: {file: absent.pt}"}, "Put the file there, or name its folder: `--weights DIR`"),
         ({"augment": "epochs: many"}, "members[0].epochs"),
@@ -167,6 +178,35 @@ members:
     member = make_plan(write(tmp_path, text)).members[0]
     assert (member.input.size, member.input.channels, member.head.kind) == (64, 3, "linear")
     assert not member.head.parameters
+
+
+def test_short_forms(tmp_path: Path) -> None:
+    text = """
+defaults: {unfreeze: gradual, freeze: conv1}
+members:
+  - {name: a, backbone: {kind: light_cnn}}
+  - {name: b, backbone: {kind: light_cnn}, unfreeze: none, freeze: none}
+  - {name: c, backbone: {kind: light_cnn}, unfreeze: {kind: probe, epochs: 2}, freeze: {batch_norm: true}}
+"""
+    a, b, c = make_plan(write(tmp_path, text)).members
+    assert a.unfreeze is not None
+    assert a.freeze is not None
+    assert (a.unfreeze.kind, a.unfreeze.head_epochs, a.freeze.until) == ("gradual", 1, "conv1")
+    assert (b.unfreeze, b.freeze) == (None, None)
+    assert c.unfreeze is not None
+    assert c.freeze is not None
+    assert (c.unfreeze.kind, c.unfreeze.head_epochs, c.freeze.batch_norm) == ("probe", 2, True)
+
+
+def test_a_search_has_to_leave_epochs_for_what_is_unfrozen(tmp_path: Path) -> None:
+    text = """
+members:
+  - {name: a, backbone: {kind: light_cnn}, epochs: 9, unfreeze: {kind: probe, epochs: 3}}
+tune: {epochs: EPOCHS, search: {optimizer.lr: {low: 1.0e-4, high: 1.0e-2, log: true}}}
+"""
+    make_plan(write(tmp_path, text.replace("EPOCHS", "4")))
+    with pytest.raises(InputError, match=r"tune.search.unfreeze.epochs: Expected less than the 3 of `epochs`"):
+        make_plan(write(tmp_path, text.replace("EPOCHS", "3")))
 
 
 def test_fingerprint_ignores_name_and_groups_but_nothing_else(tmp_path: Path) -> None:

@@ -53,6 +53,37 @@ def test_tables_say_the_same_in_every_format(tmp_path: Path, name: str, prefix: 
     np.testing.assert_array_equal(file.table(EXPRESSIONS).probs, PROBS[None] / PROBS.sum(axis=1)[None, :, None])
 
 
+@pytest.mark.parametrize("prefix", ["p_", ""])
+def test_other_classes_are_mapped_where_the_rows_still_sum_to_1(tmp_path: Path, prefix: str) -> None:
+    six = np.delete(EXPRESSIONS, 6).tolist()
+    names = [f"{prefix}{e}" for e in EXPRESSIONS]
+    rows = [
+        {"note": "x", "id": name, **dict(zip(names, own, strict=True))}
+        for name, own in zip(IDS, PROBS.tolist(), strict=True)
+    ]
+    file = read_posterior_file(write(tmp_path / "p.csv", rows))
+    left_out = PROBS[:, :6] / PROBS[:, :6].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(file.table(six, {"calm": None}).probs, left_out[None], rtol=1e-12)
+    merged = PROBS[:, :6] + PROBS[:, 6:] * np.eye(6)[4]
+    np.testing.assert_allclose(file.table(six, {"neutral": "sad"}).probs, merged[None], rtol=1e-12)
+    with pytest.raises(InputError, match=r"name classes of .*p\.csv, but got 'contempt'"):
+        file.table(six, {"contempt": None})
+    cut = read_posterior_file(
+        write(tmp_path / "cut.csv", [{k: v for k, v in r.items() if "sad" not in k} for r in rows])
+    )
+    with pytest.raises(InputError, match="sad has none: it knows" if prefix else "sad has none"):
+        cut.table(six, {"neutral": None})
+    with pytest.raises(InputError, match="Expected probabilities that sum to 1 over angry"):
+        cut.table(six[:4], {"neutral": None, "surprise": None})
+
+
+def test_arrays_of_views_are_mapped_view_by_view(tmp_path: Path) -> None:
+    probs = np.stack([PROBS, PROBS[::-1]])
+    np.savez(tmp_path / "p.npz", ids=IDS, probs=probs, classes=list(EXPRESSIONS))
+    table = read_posterior_file(tmp_path / "p.npz").table(EXPRESSIONS[:6], {"neutral": None})
+    np.testing.assert_allclose(table.probs, probs[..., :6] / probs[..., :6].sum(axis=-1, keepdims=True), rtol=1e-12)
+
+
 @pytest.mark.parametrize("views", [0, 2])
 def test_arrays_with_and_without_views(tmp_path: Path, views: int) -> None:
     probs = np.stack([PROBS, PROBS[::-1]]) if views else PROBS

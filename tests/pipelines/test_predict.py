@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,8 @@ def test_inputs_from_python(tiny: Path, faces: np.ndarray) -> None:
         committee.predict(faces[0] / 255.0)
     with pytest.raises(InputError, match="`tta` to be at least 1"):
         committee.predict(faces, tta=0)
+    with pytest.raises(InputError, match="`min_confidence` to be above 0 and at most 1, but got 2"):
+        committee.predict(faces, min_confidence=2)
     with pytest.raises(InputError, match="2 ids and 1 images"):
         committee.predict(faces[0], ids=["a", "b"])
     with pytest.raises(InputError, match="absent"):
@@ -192,6 +195,10 @@ def test_inputs_from_python(tiny: Path, faces: np.ndarray) -> None:
         (["absent.png"], "found no 'absent.png'"),
         (["--tta", "0"], "Expected `--tta` to be at least 1, but got 0."),
         (["--batch-size", "0"], "--batch-size"),
+        (["--min-confidence", "0"], "Expected `--min-confidence` to be above 0 and at most 1, but got 0."),
+        (["--min-confidence", "1.5"], "Expected `--min-confidence` to be above 0 and at most 1, but got 1.5."),
+        (["--min-confidence", "nan"], "Expected `--min-confidence` to be above 0 and at most 1, but got nan."),
+        (["--min-confidence", "much"], "--min-confidence"),
         (["--out", "p.txt"], "end in one of .csv, .jsonl, .parquet"),
         (["--out", "no/such/p.csv"], "folder to write to"),
         (["--committee", "tinny"], "Did you mean `tiny`?"),
@@ -234,3 +241,68 @@ def test_predict_without_any_committee_says_what_to_do(cli: Cli) -> None:
     outcome = cli("predict")
     assert outcome.code == 2
     assert "Fit one first: `ensemble fit --members members.yaml`" in outcome.err
+
+
+def temperature(folder: Path) -> float:
+    return float(json.loads((folder / "committee.json").read_text())["temperature"])
+
+
+def test_calibrated_probabilities_are_the_committees_at_its_temperature(
+    tiny: Path, cli: Cli, faces: np.ndarray
+) -> None:
+    assert cli("predict", "--tta", "2", "--out", "plain.csv").code == 0
+    assert cli("predict", "--tta", "2", "--calibrated", "--out", "p.csv").code == 0
+    plain, frame = pd.read_csv("plain.csv"), pd.read_csv("p.csv")
+    assert list(frame.columns) == list(plain.columns)
+    assert list(frame["label"]) == list(plain["label"])
+    assert list(frame["agreement"]) == list(plain["agreement"])
+    columns = [f"p_{name}" for name in EXPRESSIONS]
+    powers = plain[columns].to_numpy() ** (1 / temperature(tiny / "mlruns" / "committees" / "tiny"))
+    np.testing.assert_allclose(frame[columns], powers / powers.sum(axis=1, keepdims=True), atol=2e-5)
+    np.testing.assert_allclose(frame["confidence"], frame[columns].max(axis=1))
+    committee = pipelines.load("tiny")
+    direct = committee.predict(faces, calibrated=True)
+    np.testing.assert_array_equal(direct.probs, committee.committee.calibrated(committee.predict(faces).probs))
+
+
+def test_unsure_faces_are_left_undecided(tiny: Path, cli: Cli, faces: np.ndarray) -> None:
+    assert cli("predict", "--calibrated", "--out", "all.csv").code == 0
+    sure = pd.read_csv("all.csv")
+    least = float(sure["confidence"].sort_values().iloc[len(sure) // 3]) - 1e-5
+    outcome = cli("predict", "--min-confidence", str(least), "--out", "p.csv")
+    assert outcome.code == 0, outcome.err
+    frame = pd.read_csv("p.csv")
+    decided = frame["confidence"] >= least
+    assert 0 < (~decided).sum() < len(frame)
+    assert list(frame["label"]) == list(sure["label"].where(decided, "uncertain"))
+    others = [column for column in frame.columns if column != "label"]
+    pd.testing.assert_frame_equal(frame[others], sure[others])
+    accuracy = (frame["label"] == frame["true_label"])[decided].mean()
+    assert f"validation: accuracy {accuracy:.4f} (95 %" in outcome.out
+    assert f" of {decided.sum()} decided faces, coverage {decided.mean():.4f} of {len(frame)}, " in outcome.out
+    assert f", left undecided {(~decided).sum()})" in outcome.out
+    direct = pipelines.load("tiny").predict(faces, ids=list(frame["id"]), min_confidence=least)
+    assert direct.names == list(frame["label"])
+
+
+def test_nothing_may_be_decided(tiny: Path, cli: Cli) -> None:
+    outcome = cli("predict", "--min-confidence", "1", "--out", "p.csv")
+    assert outcome.code == 0, outcome.err
+    frame = pd.read_csv("p.csv")
+    assert set(frame["label"]) == {"uncertain"}
+    count = len(frame)
+    assert f"validation: no face decided, coverage 0.0000 of {count}, {count} left undecided" in outcome.out
+    assert f"p.csv: {count} faces (left undecided {count})" in outcome.out
+
+
+def test_an_older_committee_without_a_temperature_is_told(tiny: Path, cli: Cli) -> None:
+    path = tiny / "mlruns" / "committees" / "tiny" / "committee.json"
+    content = json.loads(path.read_text())
+    del content["temperature"]
+    path.write_text(json.dumps(content))
+    assert cli("predict", "--out", "plain.csv").code == 0
+    outcome = cli("predict", "--calibrated", "--out", "p.csv")
+    assert "committee tiny has no temperature: confidence as it is; `ensemble fuse` fits one" in outcome.err
+    assert Path("p.csv").read_text() == Path("plain.csv").read_text()
+    assert cli("fuse").code == 0
+    assert json.loads(path.read_text())["temperature"] > 0

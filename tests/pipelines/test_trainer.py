@@ -15,6 +15,7 @@ from ensemble.spec import ComponentSpec, MemberSpec
 from pipelines.batches import FeatureBatches
 from pipelines.checkpoint import Progress, load_checkpoint
 from pipelines.trainer import Trainer, Watcher
+from pipelines.unfreezing import Lesson
 
 
 class StopError(Exception):
@@ -61,9 +62,12 @@ def make_trainer(spec: MemberSpec, checkpoint: Path, watcher: Watcher | None = N
             logits = network(validation)
         return nn.functional.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
 
+    lesson = Lesson(
+        part=model, prepare=nn.Identity(), validate=changes.pop("validate", validate),
+        batches=FeatureBatches(features, targets, batch_size=spec.batch_size, seed=spec.seed),
+    )  # fmt: skip
     fields: dict[str, Any] = {
-        "model": model, "prepare": nn.Identity(), "loss": LOSSES.build("cross_entropy", torch.ones(3)),
-        "batches": FeatureBatches(features, targets, batch_size=spec.batch_size, seed=spec.seed), "validate": validate,
+        "model": model, "lesson": lesson, "loss": LOSSES.build("cross_entropy", torch.ones(3)),
         "spec": spec, "fingerprint": "f", "device": torch.device("cpu"), "checkpoint": checkpoint,
         "watcher": watcher or Watcher(),
     }  # fmt: skip

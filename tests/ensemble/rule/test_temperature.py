@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 from ensemble.committee import Committee
 from ensemble.committee_spec import resolve_committee
@@ -52,3 +53,28 @@ def test_calibrate_puts_temperatures_before_and_after():
     assert -np.log(committee(posteriors)[rows, labels]).mean() < -np.log(plain(posteriors)[rows, labels]).mean() - 0.1
     copy = Committee.from_json(committee.to_json())
     np.testing.assert_array_equal(copy(posteriors), committee(posteriors))
+
+
+@pytest.mark.parametrize(("temperature", "faces"), [(0.4, 300), (1.0, 40), (3.0, 2000), (40.0, 500)])
+def test_newtons_method_ends_where_a_bounded_search_does(temperature, faces):
+    probs, labels = overconfident(temperature, faces=faces, seed=7)
+
+    def loss(inverse):
+        return -np.log(scaled(probs, 1 / inverse)[np.arange(faces), labels]).mean()
+
+    found = minimize_scalar(loss, bounds=(0.05, 20.0), method="bounded", options={"xatol": 1e-10})
+    assert 1 / best_temperature(probs, labels) == pytest.approx(found.x, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("probs", "labels", "temperature"),
+    [
+        # Right 3 times in 4, so the odds are to be 3: (0.9 / 0.1) ** (1 / T) = 3.
+        ([[0.9, 0.1]] * 4, [0, 0, 0, 1], 2.0),
+        ([[0.5, 0.5]] * 3, [0, 1, 1], 1.0),  # every temperature does as well
+        ([[0.6, 0.4]] * 3, [0, 0, 0], 0.05),  # always right: as sure as can be
+        ([[0.6, 0.4]] * 3, [1, 1, 1], 20.0),  # always wrong: as unsure as can be
+    ],
+)
+def test_temperatures_by_hand(probs, labels, temperature):
+    assert best_temperature(np.array(probs), np.array(labels)) == pytest.approx(temperature, rel=1e-9)

@@ -1,0 +1,173 @@
+"""What pretrained weights are worth: MobileFaceNet from its weights file and from random weights, the same budget.
+
+Each plan of `benchmarks/transfer.yaml` runs from both, with several seeds, on a fixed draw of FER2013's training faces:
+`python -m benchmarks.transfer --data fer2013.zip --weights FOLDER`. Runs are kept in `results/transfer.json` as they
+end; another call goes on. Every call renders the table in `docs/transfer.md` anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backbones.errors import InputError
+from ensemble.bank import load_posteriors
+from ensemble.metric import accuracy, nll
+from ensemble.perturbation import fuse_views
+from ensemble.spec import MemberSpec
+from pipelines.atomic import write_text
+from pipelines.bundle import POSTERIORS
+from pipelines.committee_fit import open_data
+from pipelines.console import Console
+from pipelines.device import choose_device
+from pipelines.environment import prepare_environment
+from pipelines.member import read_spec_file
+from pipelines.member_fit import FitData
+from pipelines.member_folder import make_room
+from pipelines.member_job import MemberJob
+from pipelines.plan import Plan, make_plan
+from pipelines.tune_data import drawn
+from pipelines.workforce import run_jobs, worker_count
+from pipelines.workspace import Workspace
+
+ROOT = Path(__file__).parents[1]
+MEMBERS = Path(__file__).with_suffix(".yaml")
+RESULT = Path(__file__).parent / "results" / "transfer.json"
+PAGE = ROOT / "docs" / "transfer.md"
+BEGIN, END = "<!-- measured: written by benchmarks.transfer -->", "<!-- measured: end -->"
+STARTS = ("pretrained", "random")
+# Two-sided 95 % quantiles of Student's t by degrees of freedom: an interval of three runs is wide.
+STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnJob(MemberJob):
+    """A member trained on a draw of the training faces.
+
+    Attributes:
+        faces: How many.
+    """
+
+    faces: int
+
+    def data(self) -> FitData:
+        """The faces it is trained and validated on; the draw is the same for all."""
+        full = super().data()
+        return FitData(train=full.train.take(drawn(full.train.labels, self.faces, seed=0)), validation=full.validation)
+
+
+def main() -> None:
+    """Run what has not run, store it, render the page."""
+    prepare_environment()
+    options = _options()
+    try:
+        if options.data is not None:
+            _work(options)
+    except InputError as error:
+        raise SystemExit(f"benchmarks.transfer: {error}") from None
+    render(_stored())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer", description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", help="the FER2013 faces; without, the page is rendered only")
+    parser.add_argument("--weights", type=Path, action="append", default=[], help="folder of weights files")
+    parser.add_argument("--plans", nargs="*", help="members of benchmarks/transfer.yaml [all]")
+    parser.add_argument("--faces", type=int, default=8000, help="training faces")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, help="runs side by side")
+    parser.add_argument("--device", help="torch device")
+    parser.add_argument("--out", type=Path, default=Path("mlruns/transfer"), help="where the members go")
+    return parser.parse_args()
+
+
+def _work(options: argparse.Namespace) -> None:
+    console, workspace, device = Console(), Workspace(), choose_device(options.device)
+    plan = make_plan(MEMBERS, data=options.data, weights_folders=options.weights)
+    store = open_data(plan.data, workspace, console)
+    wanted = [spec for spec in plan.members if spec.name in (options.plans or [m.name for m in plan.members])]
+    runs = [(_spec(spec, start, seed), _file(plan, spec, start))
+            for seed in options.seeds for spec in wanted for start in STARTS]  # fmt: skip
+    jobs = {
+        spec.name: DrawnJob(
+            spec=spec, weights=weights, store=store, folder=options.out / spec.name, cache=workspace.cache,
+            device=str(device), threads=1, views=plan.views, seed=plan.seed, faces=options.faces,
+        )
+        for spec, weights in runs
+        if spec.name not in _stored()
+    }  # fmt: skip
+    for job in jobs.values():
+        make_room(job.folder, job.fingerprint(job.data()))
+
+    def listen(member: str, event: str, payload: Any) -> None:
+        if event == "epoch":
+            last = payload.history[-1]
+            console.note(f"{member}: epoch {payload.epoch}  accuracy {last['validation_accuracy']:.4f}")
+        elif event == "done":
+            _store(member, _measured(jobs[member]))
+            console.note(f"{member}: {_stored()[member]['accuracy']:.4f}")
+
+    run_jobs(list(jobs.values()), processes=worker_count(options.jobs, device.type), listen=listen)
+
+
+def _spec(spec: MemberSpec, start: str, seed: int) -> MemberSpec:
+    update: dict[str, Any] = {"name": f"{spec.name}-{start}-{seed}", "seed": seed}
+    return spec.model_copy(update=update if start == "pretrained" else {**update, "weights": None})
+
+
+def _file(plan: Plan, spec: MemberSpec, start: str) -> Path | None:
+    return plan.weights[spec.name] if start == "pretrained" else None
+
+
+def _measured(job: DrawnJob) -> dict[str, Any]:
+    stored = load_posteriors(job.folder / POSTERIORS).splits["validation"]
+    assert stored.labels is not None
+    probs, spec = fuse_views(stored.probs), read_spec_file(job.folder)
+    return {
+        "accuracy": accuracy(probs, stored.labels), "nll": nll(probs, stored.labels), "faces": job.faces,
+        "epochs": spec["epochs"], "best_epoch": spec["best_epoch"], "seconds": spec["seconds"],
+        "device": spec["device"], "precision": spec["precision"], "torch": spec["torch"],
+    }  # fmt: skip
+
+
+def _stored() -> dict[str, dict[str, Any]]:
+    return json.loads(RESULT.read_text(encoding="utf-8"))["runs"] if RESULT.is_file() else {}
+
+
+def _store(run: str, result: Mapping[str, Any]) -> None:
+    content = {"data": "FER2013, a draw of the training faces, 3,579 validation faces", "runs": {**_stored()}}
+    content["runs"][run] = result  # type: ignore[index]
+    write_text(RESULT, json.dumps(content, indent=2) + "\n")
+
+
+def render(runs: Mapping[str, Mapping[str, Any]], page: Path = PAGE) -> None:
+    """Replace the table in the page, between its two marks."""
+    lines = ["| plan | start | runs | validation accuracy | NLL | epochs | seconds |", "|---|---|--:|--:|--:|--:|--:|"]
+    for plan in dict.fromkeys(name.rsplit("-", 2)[0] for name in runs):
+        for start in STARTS:
+            own = [run for name, run in sorted(runs.items()) if name.rsplit("-", 1)[0] == f"{plan}-{start}"]
+            if own:
+                lines.append(_line(plan, start, own))
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    write_text(page, before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after)
+
+
+def _line(plan: str, start: str, runs: list[Mapping[str, Any]]) -> str:
+    scores = [run["accuracy"] for run in runs]
+    spread = ""
+    if len(scores) > 1:
+        spread = f" ± {STUDENT[len(scores) - 1] * statistics.stdev(scores) / len(scores) ** 0.5:.3f}"
+    mean = {key: statistics.mean(run[key] for run in runs) for key in ("nll", "seconds")}
+    cells = (f"`{plan}`", start, str(len(runs)), f"{statistics.mean(scores):.4f}{spread}", f"{mean['nll']:.3f}")
+    return "| " + " | ".join((*cells, str(runs[0]["epochs"]), f"{mean['seconds']:.0f}")) + " |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Groups of commands, a file each, and the options that commands share."""

@@ -1,0 +1,236 @@
+"""Downloads a file in parts that survive: an interrupted download goes on where it stopped.
+
+What has arrived lies in `NAME.part`, what the server said of the file in `NAME.part.json`. Bytes are only joined if the
+server says that the file is still the same; whether they are the right ones is for the caller's digest to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import unquote, urlsplit
+
+from backbones.errors import InputError
+from pipelines.atomic import explain_os_error, write_json
+from pipelines.connection import LostError, RangeError, chunks, connect
+
+__all__ = ["Advance", "Patience", "download", "forget", "part_path"]
+
+_PROGRESS = 1 << 16
+"""Bytes that make an interrupted attempt worth another one."""
+
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+Advance = Callable[[int, int | None], None]
+"""Told (bytes there, bytes in all or None)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a download puts up with a bad connection.
+
+    Attributes:
+        timeout: Seconds without a byte after which a connection counts as lost.
+        attempts: Attempts in a row that bring nothing.
+        pause: Seconds before the second attempt; doubled for each further one.
+        most: Attempts in all.
+    """
+
+    timeout: float = 30.0
+    attempts: int = 4
+    pause: float = 0.5
+    most: int = 200
+
+
+def part_path(target: Path) -> Path:
+    """Where the part of a file that has arrived lies."""
+    return target.with_name(f"{target.name}.part")
+
+
+def forget(target: Path) -> None:
+    """Remove what has arrived of a file."""
+    for path in (part_path(target), _note_path(target)):
+        path.unlink(missing_ok=True)
+
+
+def download(url: str, target: Path, *, limit: int, patience: Patience, advance: Advance) -> Path:
+    """Download a file as far as its `.part`; an earlier part of the same file is continued.
+
+    Args:
+        url: Of the scheme http, https or file.
+        target: What the file will be called; not written.
+        limit: Bytes that it may have at most.
+        patience: With bad connections.
+        advance: Told of the progress.
+
+    Returns:
+        The whole `.part`.
+
+    Raises:
+        InputError: The URL cannot be had, the file is too large, or it cannot be written. What has arrived stays,
+            unless it is too large.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme not in ("http", "https", "file"):
+        raise InputError(f"Expected a URL of http, https or file, but got {url!r}. For a file: `file:PATH`.")
+    if scheme == "file":
+        return _copy(url, target, limit, advance)
+    failures, reason = 0, ""
+    for _ in range(patience.most):
+        before = _arrived(target)
+        try:
+            return _attempt(url, target, limit, patience.timeout, advance)
+        except LostError as loss:
+            reason = str(loss)
+        failures = 1 if _arrived(target) - before >= _PROGRESS else failures + 1
+        if failures >= patience.attempts:
+            break
+        time.sleep(patience.pause * 2 ** (failures - 1))
+    raise InputError(f"Expected to download {url}, but got: {reason}. {_kept(url, target)}")
+
+
+def _attempt(url: str, target: Path, limit: int, timeout: float, advance: Advance) -> Path:
+    """One connection.
+
+    Raises:
+        LostError: It ended too early.
+    """
+    note, offset = _note(target, url), _arrived(target)
+    if note and offset == note["size"]:
+        return part_path(target)
+    headers = {}
+    if note and 0 < offset < note["size"]:
+        headers["Range"] = f"bytes={offset}-"
+        if note["etag"] and not note["etag"].startswith("W/"):
+            headers["If-Range"] = note["etag"]
+    try:
+        with connect(url, headers, timeout=timeout) as answer:
+            return _receive(answer, url, target, limit, note, advance)
+    except RangeError:
+        forget(target)
+        raise
+
+
+def _receive(answer: Any, url: str, target: Path, limit: int, note: dict[str, Any], advance: Advance) -> Path:
+    """Write what the server sends behind what is there, or anew if it is not the rest of it."""
+    if answer.headers.get_content_type() == "text/html":
+        raise InputError(
+            f"Expected {url} to be a file, but the server sent a web page: a sign-in, a warning, or a dead link. "
+            f"Download it in a browser, then name the file: `--url file:PATH`."
+        )
+    said = _said(answer, url)
+    if answer.status != 206:
+        forget(target)
+        _check_limit(url, said["size"] or 0, limit)
+        _save_note(target, said)
+        note = said
+    elif not _continues(answer, said, note, _arrived(target)):
+        forget(target)
+        raise LostError("the file on the server has changed")
+    _stream(answer, url, target, limit, note["size"], advance)
+    if note["size"] is not None and _arrived(target) < note["size"]:
+        raise LostError("the connection was closed before the end")
+    return part_path(target)
+
+
+def _stream(source: IO[bytes], url: str, target: Path, limit: int, size: int | None, advance: Advance) -> None:
+    """Append everything that comes."""
+    done = _arrived(target)
+    advance(done, size)
+    try:
+        with part_path(target).open("ab") as file:
+            for chunk in chunks(source):
+                done += len(chunk)
+                if done > limit:
+                    forget(target)
+                _check_limit(url, done, limit)
+                file.write(chunk)
+                advance(done, size)
+    except OSError as error:
+        error.filename = error.filename or str(part_path(target))
+        raise InputError(explain_os_error(error)) from None
+
+
+def _copy(url: str, target: Path, limit: int, advance: Advance) -> Path:
+    """A file of this machine."""
+    source = Path(unquote(urlsplit(url).path)).expanduser()
+    forget(target)
+    try:
+        with source.open("rb") as file:
+            size = source.stat().st_size
+            _check_limit(url, size, limit)
+            _stream(file, url, target, limit, size, advance)
+    except (OSError, LostError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"Expected {url} to be a file, but got: {reason}. Check the path.") from None
+    return part_path(target)
+
+
+def _check_limit(url: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise InputError(
+            f"Expected {url} to have at most {limit:,} bytes, but it has more. It is not the file that is meant; "
+            f"name another source: `--url URL`."
+        )
+
+
+def _said(answer: Any, url: str) -> dict[str, Any]:
+    """What the server says of the file: enough to know it again."""
+    length = answer.headers.get("Content-Length", "")
+    return {
+        "url": url,
+        "etag": answer.headers.get("ETag"),
+        "modified": answer.headers.get("Last-Modified"),
+        "size": int(length) if length.isdecimal() else None,
+    }
+
+
+def _continues(answer: Any, said: dict[str, Any], note: dict[str, Any], offset: int) -> bool:
+    """Whether a partial answer is the rest of the file that the part is of."""
+    match = _RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+    if not note or match is None or int(match[1]) != offset or match[2] != str(note["size"]):
+        return False
+    return all(said[key] is None or said[key] == note[key] for key in ("etag", "modified"))
+
+
+def _note(target: Path, url: str) -> dict[str, Any]:
+    """What the server said when the part was begun; empty if the part cannot be continued."""
+    try:
+        note = json.loads(_note_path(target).read_text(encoding="utf-8"))
+        known = note["url"] == url and isinstance(note["size"], int) and {"etag", "modified"} <= set(note)
+        return dict(note) if known else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _save_note(target: Path, said: dict[str, Any]) -> None:
+    try:
+        write_json(_note_path(target), said)
+    except OSError as error:
+        raise InputError(explain_os_error(error)) from None
+
+
+def _arrived(target: Path) -> int:
+    part = part_path(target)
+    return part.stat().st_size if part.exists() else 0
+
+
+def _note_path(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part.json")
+
+
+def _kept(url: str, target: Path) -> str:
+    arrived = _arrived(target)
+    if not arrived:
+        return (
+            f"Nothing has arrived. Check the network, name another source (`--url URL`), or put the file into "
+            f"`{target.parent}` by hand."
+        )
+    if not _note(target, url):
+        return "The server does not say how long the file is, so the next attempt begins anew."
+    return f"{arrived:,} bytes lie in `{part_path(target)}`; the same command goes on from there."

@@ -1,0 +1,93 @@
+"""What works, but not as well as it could: notes on a member's input and on its way of training.
+
+What cannot work is refused where it is built; nothing here stops a fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from backbones.contract import Backbone, NativeInput
+from backbones.freeze import trained_stages
+from ensemble.align_spec import AlignSpec
+from ensemble.spec import MemberSpec
+from pipelines.member import Member
+
+__all__ = ["by_note", "member_notes"]
+
+_STRANGE = 1.5
+"""From this ratio of sizes on, features of unaligned pictures count as strange; aligned faces have one size only."""
+
+
+def member_notes(member: Member, align: AlignSpec | None) -> list[str]:
+    """Where a member's input differs from what its public weights were trained on, and what is never unfrozen.
+
+    Args:
+        member: As built for a fit.
+        align: How the faces of the fit are aligned, if they are.
+    """
+    backbone, spec, size = member.network.backbone, member.spec, member.input_layer.size
+    native = backbone.native if _has_public_weights(spec) else None
+    notes = [*_input(spec, native, size), *_alignment(native, align)] if native is not None else []
+    return notes + list(_unfreezing(spec, backbone))
+
+
+def by_note(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """(member, note) pairs as lines, members with the same note in one.
+
+    Example:
+        >>> by_note([("a", "x"), ("b", "y"), ("c", "x")])
+        ['a, c: x', 'b: y']
+    """
+    names: dict[str, list[str]] = {}
+    for name, note in notes:
+        names.setdefault(note, []).append(name)
+    return [f"{', '.join(members)}: {note}" for note, members in names.items()]
+
+
+def _has_public_weights(spec: MemberSpec) -> bool:
+    """Weights of an earlier member were trained on that member's input, whatever it was."""
+    given = spec.weights is not None and spec.weights.run is None
+    return given or bool(spec.backbone.parameters.get("pretrained"))
+
+
+def _input(spec: MemberSpec, native: NativeInput, size: int) -> Iterator[str]:
+    if native.size is not None and size != native.size:
+        ratio = max(size, native.size) / min(size, native.size)
+        if native.template or ratio >= _STRANGE:
+            yield (
+                f"sees {size}×{size} pixels, while its weights were trained on {native.size}×{native.size}. "
+                f"Set `input: {{size: {native.size}}}`, smaller faces are enlarged."
+            )
+    if spec.input.normalize.kind != "backbone":
+        yield (
+            f"`normalize: {spec.input.normalize.kind}`, while its weights were trained on {native.pixels}. "
+            "Set `input: {normalize: backbone}`."
+        )
+
+
+def _alignment(native: NativeInput, align: AlignSpec | None) -> Iterator[str]:
+    template = native.template
+    if template and align is None:
+        yield (
+            f"its weights were trained on faces aligned to `{template}`, and faces are taken as they are. "
+            f"If they are not aligned yet: `data: {{align: {{template: {template}}}}}`."
+        )
+    elif template and align is not None and align.template != template:
+        yield (
+            f"faces are aligned to `{align.template}`, while its weights were trained on `{template}`. "
+            f"Set `data: {{align: {{template: {template}}}}}`."
+        )
+
+
+def _unfreezing(spec: MemberSpec, backbone: Backbone) -> Iterator[str]:
+    if spec.unfreeze is None:
+        return
+    stages = trained_stages(backbone)
+    last = spec.unfreeze.released(spec.epochs - 1, stages=len(stages))
+    if last < len(stages):
+        needed = len(stages) * spec.unfreeze.head_epochs + 1
+        yield (
+            f"`unfreeze` reaches only {last} of {len(stages)} stages in {spec.epochs} epochs; "
+            f"all of them take at least {needed}. Raise `epochs`, or hold the others with `freeze: {{until: STAGE}}`."
+        )
