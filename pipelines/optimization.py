@@ -22,7 +22,8 @@ def make_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimiz
     stage at shares of it. Parameters that learn from a later epoch only are in it from the start: without a gradient
     none is touched, not even by its decay.
     """
-    groups = _staged(model, spec, spec.layer_decay) if spec.layer_decay else _flat(model, spec)
+    staged = spec.layer_decay is not None or spec.backbone_lr is not None
+    groups = _staged(model, spec) if staged else _flat(model, spec)
     match spec.kind:
         case "sgd":
             nesterov = spec.nesterov and spec.momentum > 0
@@ -36,23 +37,19 @@ def make_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimiz
 
 
 def _flat(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, Any]]:
-    """One rate for the backbone, one for the head."""
-
-    def rate(name: str, _: nn.Parameter) -> float:
-        return spec.backbone_lr if spec.backbone_lr and name.startswith("backbone.") else spec.lr
-
+    """One rate for everything."""
     return [
-        {"params": parameters, "lr": lr, "weight_decay": decay}
-        for (lr, decay), parameters in _grouped(model, spec, rate).items()
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in _grouped(model, spec, lambda _: spec.lr).items()
     ]
 
 
-def _staged(model: nn.Module, spec: OptimizerSpec, layer_decay: float) -> list[dict[str, Any]]:
+def _staged(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, Any]]:
     """A rate per stage of the backbone: a share of the head's, which the schedule keeps from the first update on."""
-    depths = _depths(model)
+    depths, layer_decay = _depths(model), spec.layer_decay or 1.0
     backbone = (spec.backbone_lr or spec.lr) / spec.lr
 
-    def share(_: str, parameter: nn.Parameter) -> float:
+    def share(parameter: nn.Parameter) -> float:
         depth = depths.get(id(parameter))
         return 1.0 if depth is None else backbone * layer_decay**depth
 
@@ -69,13 +66,13 @@ def _depths(model: nn.Module) -> dict[int, int]:
 
 
 def _grouped(
-    model: nn.Module, spec: OptimizerSpec, key: Callable[[str, nn.Parameter], float]
+    model: nn.Module, spec: OptimizerSpec, key: Callable[[nn.Parameter], float]
 ) -> dict[tuple[float, float], list[nn.Parameter]]:
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    for parameter in model.parameters():
         if parameter.requires_grad:
             decay = spec.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((key(name, parameter), decay), []).append(parameter)
+            groups.setdefault((key(parameter), decay), []).append(parameter)
     return groups
 
 

@@ -95,6 +95,17 @@ def test_stages_keep_their_share_over_the_whole_schedule(kind: str) -> None:
         assert heads[5:20] == pytest.approx(expected)
 
 
+def test_a_backbone_rate_of_its_own_keeps_its_share_too() -> None:
+    network, lr = make_network(), 0.1
+    made = make_optimizer(network, OptimizerSpec(lr=lr, backbone_lr=0.002))
+    steps = schedule(made, lr, kind="cosine", warmup_epochs=0.5, warmup_lr=0.05, min_lr=0.01)
+    for update in range(21):
+        now = rates(network, made)
+        assert {now[name] for name in ("block1", "block2", "block3")} == {now["block1"]}
+        assert now["block1"] == pytest.approx(0.02 * now["head"])
+        steps.step_update(update + 1)
+
+
 def test_frozen_stages_are_not_in_it_and_do_not_change_the_others_rates() -> None:
     network = make_network()
     freeze_until(network.backbone, "block2")

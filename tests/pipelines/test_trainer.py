@@ -174,6 +174,6 @@ def test_biases_and_norms_are_not_decayed_and_frozen_parameters_not_optimised(tm
     model.backbone = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     model.head = nn.Linear(4, 2)
     model.backbone[0].weight.requires_grad_(False)
-    spec = make_spec(optimizer={"lr": 0.1, "backbone_lr": 0.01, "weight_decay": 0.2}).optimizer
+    spec = make_spec(optimizer={"lr": 0.1, "weight_decay": 0.2}).optimizer
     groups = {(g["lr"], g["weight_decay"]): len(g["params"]) for g in make_optimizer(model, spec).param_groups}
-    assert groups == {(0.01, 0.0): 3, (0.1, 0.2): 1, (0.1, 0.0): 1}
+    assert groups == {(0.1, 0.2): 1, (0.1, 0.0): 4}
