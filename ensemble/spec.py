@@ -30,11 +30,8 @@ __all__ = [
     "WeightsSpec",
 ]
 
-_FINGERPRINT_VERSION = 2
+_FINGERPRINT_VERSION = 3
 """Raised whenever the same spec would train to another result."""
-
-_BACKBONE_RATE_VERSION = 3
-"""The same of specs with a `backbone_lr`."""
 
 
 class Spec(BaseModel):
@@ -287,5 +284,4 @@ class MemberSpec(Spec):
         """
         ignored: dict[str, Any] = {"name": True, "groups": True, "weights": WeightsSpec.besides_content()}
         content = self.model_dump(mode="json", exclude=ignored)
-        version = _FINGERPRINT_VERSION if self.optimizer.backbone_lr is None else _BACKBONE_RATE_VERSION
-        return digest_of({"version": version, "data": data_digest, "member": content})
+        return digest_of({"version": _FINGERPRINT_VERSION, "data": data_digest, "member": content})
