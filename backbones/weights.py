@@ -69,7 +69,7 @@ def read_state_dict(path: Path, suffix: str | None = None) -> dict[str, Tensor]:
         )
         content = content[wrapper] if wrapper else content
     items = content.items() if isinstance(content, Mapping) else ()
-    tensors = {str(name): value for name, value in items if isinstance(value, Tensor)}
+    tensors = {str(name): value for name, value in items if isinstance(value, Tensor) and value.layout == torch.strided}
     if not tensors:
         raise InputError(
             f"Expected `{path}` to hold a state dict, but got no named tensors. Save `model.state_dict()`."
@@ -98,7 +98,8 @@ def load_weights(
         suffix: See `read_state_dict`.
 
     Raises:
-        InputError: The file cannot be read, or fills less than `minimum`.
+        InputError: The file cannot be read, is of another architecture, fills less than `minimum`, or has scales of
+            batch normalisation without their statistics.
     """
     state = read_state_dict(path, suffix)
     given = len(state)
@@ -109,7 +110,7 @@ def load_weights(
             f"Expected no weights for {type(backbone).__name__}, which has no parameters, but got `{path}`. "
             "Remove `weights`."
         )
-    converted = backbone.convert_weights(state)
+    converted = _converted(backbone, state, path)
     own = backbone.state_dict()
     fitting = {name: t for name, t in converted.items() if name in own and t.shape == own[name].shape}
     sizes = {name: p.numel() for name, p in backbone.named_parameters() if used is None or name in used}
@@ -121,6 +122,7 @@ def load_weights(
             f"Expected `{path}` to fill at least {minimum:.0%} of the parameters of {type(backbone).__name__}, but got "
             f"{share:.0%}: {_explain(missing, own, converted)}. Use a checkpoint of this architecture and input size."
         )
+    _require_statistics(path, own, fitting)
     backbone.load_state_dict(fitting, strict=False)
     originals = {id(tensor) for tensor in state.values()}
     return LoadReport(
@@ -131,6 +133,35 @@ def load_weights(
         dropped=given - len(converted),
         share=share,
     )
+
+
+def _converted(backbone: Backbone, state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors under the backbone's names; whatever a stranger's file makes the conversion raise is told."""
+    try:
+        return backbone.convert_weights(state)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"Expected `{path}` to be a checkpoint of {type(backbone).__name__}, but its tensors are named or shaped "
+            f"like another network's: {error}. Use a checkpoint of this architecture."
+        ) from error
+
+
+def _require_statistics(path: Path, own: Mapping[str, Tensor], fitting: Mapping[str, Tensor]) -> None:
+    """Refuse batch normalisation that would be scaled as trained, but centred as at random initialisation."""
+    absent = [
+        name
+        for name in own
+        if name.endswith(("running_mean", "running_var"))
+        and name not in fitting
+        and f"{name.rpartition('.')[0]}.weight" in fitting
+    ]
+    if absent:
+        raise InputError(
+            f"Expected `{path}` to hold the statistics of batch normalisation, too, but {len(absent)} of them are "
+            f"absent, such as `{absent[0]}`. Save `model.state_dict()`, not the parameters alone."
+        )
 
 
 def _read_safetensors(path: Path) -> Any:

@@ -8,6 +8,7 @@ end; another call goes on. Every call renders the table in `docs/transfer.md` an
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from pipelines.committee_fit import open_data
 from pipelines.console import Console
 from pipelines.device import choose_device
 from pipelines.environment import prepare_environment
+from pipelines.face_store import FaceStore
 from pipelines.member import read_spec_file
 from pipelines.member_fit import FitData
 from pipelines.member_folder import make_room
@@ -34,6 +36,7 @@ from pipelines.plan import Plan, make_plan
 from pipelines.tune_data import drawn
 from pipelines.workforce import run_jobs, worker_count
 from pipelines.workspace import Workspace
+from pipelines.yaml_file import read_yaml
 
 ROOT = Path(__file__).parents[1]
 MEMBERS = Path(__file__).with_suffix(".yaml")
@@ -79,7 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, action="append", default=[], help="folder of weights files")
     parser.add_argument("--plans", nargs="*", help="members of benchmarks/transfer.yaml [all]")
     parser.add_argument("--faces", type=int, default=8000, help="training faces")
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], choices=range(10))
     parser.add_argument("--jobs", type=int, help="runs side by side")
     parser.add_argument("--device", help="torch device")
     parser.add_argument("--out", type=Path, default=Path("mlruns/transfer"), help="where the members go")
@@ -90,19 +93,12 @@ def _work(options: argparse.Namespace) -> None:
     console, workspace, device = Console(), Workspace(), choose_device(options.device)
     plan = make_plan(MEMBERS, data=options.data, weights_folders=options.weights)
     store = open_data(plan.data, workspace, console)
-    wanted = [spec for spec in plan.members if spec.name in (options.plans or [m.name for m in plan.members])]
-    runs = [(_spec(spec, start, seed), _file(plan, spec, start))
-            for seed in options.seeds for spec in wanted for start in STARTS]  # fmt: skip
-    jobs = {
-        spec.name: DrawnJob(
-            spec=spec, weights=weights, store=store, folder=options.out / spec.name, cache=workspace.cache,
-            device=str(device), threads=1, views=plan.views, seed=plan.seed, faces=options.faces,
-        )
-        for spec, weights in runs
-        if spec.name not in _stored()
-    }  # fmt: skip
-    for job in jobs.values():
-        make_room(job.folder, job.fingerprint(job.data()))
+    jobs = {}
+    for job in _jobs(plan, store, workspace, str(device), options):
+        fingerprint = job.fingerprint(job.data())
+        if _stored().get(job.spec.name, {}).get("fingerprint") != fingerprint:
+            make_room(job.folder, fingerprint)
+            jobs[job.spec.name] = job
 
     def listen(member: str, event: str, payload: Any) -> None:
         if event == "epoch":
@@ -115,13 +111,29 @@ def _work(options: argparse.Namespace) -> None:
     run_jobs(list(jobs.values()), processes=worker_count(options.jobs, device.type), listen=listen)
 
 
+def _jobs(
+    plan: Plan, store: FaceStore, workspace: Workspace, device: str, options: argparse.Namespace
+) -> list[DrawnJob]:
+    """Everything asked for, seed by seed, so that what is done early covers all plans."""
+    known = [spec.name for spec in plan.members]
+    names = options.plans or known
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"Expected `--plans` of {', '.join(known)}, but got {', '.join(unknown)}.")
+    runs = itertools.product(options.seeds, [spec for spec in plan.members if spec.name in names], STARTS)
+    return [
+        DrawnJob(
+            spec=_spec(spec, start, seed), weights=plan.weights[spec.name] if start == "pretrained" else None,
+            store=store, folder=options.out / f"{spec.name}-{start}-{seed}", cache=workspace.cache, device=device,
+            threads=1, views=plan.views, seed=plan.seed, faces=options.faces,
+        )
+        for seed, spec, start in runs
+    ]  # fmt: skip
+
+
 def _spec(spec: MemberSpec, start: str, seed: int) -> MemberSpec:
     update: dict[str, Any] = {"name": f"{spec.name}-{start}-{seed}", "seed": seed}
     return spec.model_copy(update=update if start == "pretrained" else {**update, "weights": None})
-
-
-def _file(plan: Plan, spec: MemberSpec, start: str) -> Path | None:
-    return plan.weights[spec.name] if start == "pretrained" else None
 
 
 def _measured(job: DrawnJob) -> dict[str, Any]:
@@ -130,7 +142,8 @@ def _measured(job: DrawnJob) -> dict[str, Any]:
     probs, spec = fuse_views(stored.probs), read_spec_file(job.folder)
     return {
         "accuracy": accuracy(probs, stored.labels), "nll": nll(probs, stored.labels), "faces": job.faces,
-        "epochs": spec["epochs"], "best_epoch": spec["best_epoch"], "seconds": spec["seconds"],
+        "fingerprint": spec["fingerprint"], "source": Path(job.store.source).name, "epochs": spec["epochs"],
+        "best_epoch": spec["best_epoch"], "seconds": spec["seconds"],
         "device": spec["device"], "precision": spec["precision"], "torch": spec["torch"],
     }  # fmt: skip
 
@@ -140,19 +153,19 @@ def _stored() -> dict[str, dict[str, Any]]:
 
 
 def _store(run: str, result: Mapping[str, Any]) -> None:
-    content = {"data": "FER2013, a draw of the training faces, 3,579 validation faces", "runs": {**_stored()}}
-    content["runs"][run] = result  # type: ignore[index]
-    write_text(RESULT, json.dumps(content, indent=2) + "\n")
+    write_text(RESULT, json.dumps({"runs": {**_stored(), run: result}}, indent=2) + "\n")
 
 
 def render(runs: Mapping[str, Mapping[str, Any]], page: Path = PAGE) -> None:
     """Replace the table in the page, between its two marks."""
-    lines = ["| plan | start | runs | validation accuracy | NLL | epochs | seconds |", "|---|---|--:|--:|--:|--:|--:|"]
-    for plan in dict.fromkeys(name.rsplit("-", 2)[0] for name in runs):
-        for start in STARTS:
-            own = [run for name, run in sorted(runs.items()) if name.rsplit("-", 1)[0] == f"{plan}-{start}"]
-            if own:
-                lines.append(_line(plan, start, own))
+    lines = [
+        "| plan | start | faces | epochs | runs | validation accuracy | NLL | seconds |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    plans = [member["name"] for member in read_yaml(MEMBERS)["members"]]
+    for plan, start in itertools.product(plans, STARTS):
+        own = [run for name, run in sorted(runs.items()) if name.rsplit("-", 1)[0] == f"{plan}-{start}"]
+        lines.append(_line(plan, start, own) if own else f"| `{plan}` | {start} | | | | not run | | |")
     text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -165,8 +178,16 @@ def _line(plan: str, start: str, runs: list[Mapping[str, Any]]) -> str:
     if len(scores) > 1:
         spread = f" ± {STUDENT[len(scores) - 1] * statistics.stdev(scores) / len(scores) ** 0.5:.3f}"
     mean = {key: statistics.mean(run[key] for run in runs) for key in ("nll", "seconds")}
-    cells = (f"`{plan}`", start, str(len(runs)), f"{statistics.mean(scores):.4f}{spread}", f"{mean['nll']:.3f}")
-    return "| " + " | ".join((*cells, str(runs[0]["epochs"]), f"{mean['seconds']:.0f}")) + " |"
+    budget = (" / ".join(sorted({f"{run[key]:,}" for run in runs})) for key in ("faces", "epochs"))
+    cells = (
+        f"`{plan}`",
+        start,
+        *budget,
+        str(len(runs)),
+        f"{statistics.mean(scores):.4f}{spread}",
+        f"{mean['nll']:.3f}",
+    )
+    return "| " + " | ".join((*cells, f"{mean['seconds']:.0f}")) + " |"
 
 
 if __name__ == "__main__":

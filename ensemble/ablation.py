@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,15 @@ def without(node: CommitteeNode, member: str) -> CommitteeNode | None:
             over += [smaller] if smaller is not None else []
         elif child != member:
             over.append(child)
-    return replace(node, over=tuple(over)) if over else None
+    return replace(node, over=tuple(over), grouped_by=_grouped_by(node, member)) if over else None
+
+
+def _grouped_by(node: CommitteeNode, member: str) -> Mapping[str, Any] | None:
+    """What the node's groups came from, without the member."""
+    if node.grouped_by is None or "groups" not in node.grouped_by:
+        return node.grouped_by
+    groups = {name: [m for m in own if m != member] for name, own in node.grouped_by["groups"].items()}
+    return {**node.grouped_by, "groups": {name: own for name, own in groups.items() if own}}
 
 
 def left_out_one_by_one(
@@ -104,7 +113,6 @@ def pruned(
     costs: Mapping[str, float] | None = None,
     folds: int = 5,
     seed: int = 0,
-    fit_on: OutOfFold | None = None,
 ) -> tuple[CommitteeNode, list[Step]]:
     """Leave members out, one after the other, until the committee is as small or as cheap as wanted.
 
@@ -120,7 +128,6 @@ def pruned(
         costs: Cost of every member, e.g. milliseconds a face; needed with a budget.
         folds: Folds of the nested estimates.
         seed: Seed of the folds.
-        fit_on: Training faces to fit on; None cross-fits on the faces themselves.
 
     Returns:
         The smaller tree, and the steps that led to it.
@@ -135,11 +142,11 @@ def pruned(
             f"Expected room for at least one member, but got {count if budget is None else f'{budget:g}'}. "
             f"The cheapest, `{cheapest}`, costs {price[cheapest]:.3g}."
         )
-    current = nll(nested_probs(node, posteriors, labels, folds=folds, seed=seed, fit_on=fit_on), labels)
+    current = nll(nested_probs(node, posteriors, labels, folds=folds, seed=seed), labels)
     steps: list[Step] = []
     while len(node.members) > 1:
         fits = _within(node.members, count, budget, price)
-        choices = left_out_one_by_one(node, posteriors, labels, folds=folds, seed=seed, fit_on=fit_on)
+        choices = left_out_one_by_one(node, posteriors, labels, folds=folds, seed=seed)
         # Under a budget a dear member may go for a little more NLL than a cheap one.
         best = min(choices, key=lambda s: ((s.nll - current) / (price[s.member] if not fits else 1.0), s.member))
         if fits and best.nll >= current:

@@ -69,10 +69,12 @@ class Posteriors:
     Attributes:
         classes: K class names, in column order.
         splits: The probabilities by split name.
+        views_seed: Seed of the views after the first; None where that is not known.
     """
 
     classes: tuple[str, ...]
     splits: Mapping[str, SplitPosteriors]
+    views_seed: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
@@ -113,6 +115,7 @@ def save_posteriors(
     ids: Mapping[str, npt.ArrayLike],
     probs: Mapping[str, npt.ArrayLike],
     labels: Mapping[str, npt.ArrayLike] | None = None,
+    views_seed: int | None = None,
 ) -> Posteriors:
     """Save one member's probabilities: either the whole file appears, or none.
 
@@ -122,6 +125,7 @@ def save_posteriors(
         ids: (N,) names of the faces by split.
         probs: (V, N, K) probabilities by split.
         labels: (N,) true class indices by split, where known.
+        views_seed: Seed of the views after the first, where known.
 
     Returns:
         What a load will return.
@@ -132,8 +136,10 @@ def save_posteriors(
     known = labels or {}
     if set(ids) != set(probs) or not set(known) <= set(probs):
         raise InputError(f"Expected ids and labels of the splits {sorted(probs)}, but got {sorted({*ids, *known})}.")
-    content = _posteriors(classes, ids, probs, known)
+    content = _posteriors(classes, ids, probs, known, views_seed)
     arrays: dict[str, npt.NDArray[Any]] = {"format": np.array(_FORMAT), "classes": np.array(content.classes)}
+    if views_seed is not None:
+        arrays["views_seed"] = np.array(views_seed, dtype=np.int64)
     for name, split in sorted(content.splits.items()):
         arrays |= {f"{name}/ids": split.ids, f"{name}/probs": split.probs}
         if split.labels is not None:
@@ -158,7 +164,8 @@ def load_posteriors(path: str | os.PathLike[str]) -> Posteriors:
             split, slash, kind = name.rpartition("/")
             if slash:
                 by_kind[kind][split] = array
-        return _posteriors(arrays["classes"].tolist(), by_kind["ids"], by_kind["probs"], by_kind["labels"])
+        seed = int(arrays["views_seed"]) if "views_seed" in arrays else None
+        return _posteriors(arrays["classes"].tolist(), by_kind["ids"], by_kind["probs"], by_kind["labels"], seed)
     except FileNotFoundError:
         raise InputError(f"Expected a posterior bank at {os.fspath(path)}, but there is no such file.") from None
     except (InputError, OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
@@ -167,7 +174,11 @@ def load_posteriors(path: str | os.PathLike[str]) -> Posteriors:
 
 
 def _posteriors(
-    classes: Sequence[str], ids: Mapping[str, Any], probs: Mapping[str, Any], labels: Mapping[str, Any]
+    classes: Sequence[str],
+    ids: Mapping[str, Any],
+    probs: Mapping[str, Any],
+    labels: Mapping[str, Any],
+    views_seed: int | None,
 ) -> Posteriors:
     splits = {}
     for name in probs:
@@ -175,7 +186,7 @@ def _posteriors(
             splits[name] = SplitPosteriors(ids=ids[name], probs=probs[name], labels=labels.get(name))
         except InputError as error:
             raise InputError(f"{name} split: {error}") from None
-    return Posteriors(classes=tuple(classes), splits=splits)
+    return Posteriors(classes=tuple(classes), splits=splits, views_seed=views_seed)
 
 
 def _pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

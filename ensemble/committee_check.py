@@ -19,7 +19,7 @@ from ensemble.rules import RULES
 __all__ = ["MAX_DEPTH", "Groups", "check_committee", "members_by_group", "written_nodes"]
 
 MAX_DEPTH = 6
-"""Levels of a tree: each one multiplies the fits below it by the number of folds, and a YAML alias may be a circle."""
+"""Levels of a tree, temperatures of one child not counted: those that are asked for are not written either."""
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -48,14 +48,32 @@ def check_committee(tree: Any, members: Groups, where: str = "committee") -> lis
     return problems + _check_names(nodes, members, where)
 
 
-def written_nodes(tree: Any, where: str, depth: int = 1) -> Iterator[tuple[str, Any, int]]:
-    """Place, content and level of every node down to one level too deep, parents first."""
+def written_nodes(
+    tree: Any, where: str, depth: int = 0, above: frozenset[int] = frozenset()
+) -> Iterator[tuple[str, Any, int]]:
+    """Place, content and level of every node down to one level too deep, parents first.
+
+    Args:
+        tree: The node.
+        where: Its place.
+        depth: Level of its parent.
+        above: Identities of the nodes above it: in a circle everything counts.
+    """
+    depth += id(tree) in above or not _is_scaling(tree)
     yield where, tree, depth
     over = tree.get("over") if isinstance(tree, Mapping) else None
     if isinstance(over, list) and depth <= MAX_DEPTH:
         for row, child in enumerate(over):
             if not isinstance(child, str):
-                yield from written_nodes(child, f"{where}.over[{row}]", depth + 1)
+                yield from written_nodes(child, f"{where}.over[{row}]", depth, above | {id(tree)})
+
+
+def _is_scaling(node: Any) -> bool:
+    """Whether a node is a temperature of one child, such as `calibrate` becomes when the tree is resolved."""
+    if not isinstance(node, Mapping) or node.get("rule") != "temperature":
+        return False
+    over = node.get("over")
+    return isinstance(over, list) and len(over) == 1
 
 
 def members_by_group(members: Groups) -> dict[str, list[str]]:

@@ -149,7 +149,7 @@ def estimate(
         nll=nll(nested, y),
         brier=brier(nested, y),
         calibration_error=expected_calibration_error(nested, y),
-        temperature=1.0 if _ends_calibrated(node) else best_temperature(nested, y),
+        temperature=1.0 if fit_on is None and _ends_calibrated(node) else best_temperature(nested, y),
         against_best_member=mcnemar(nested, best, y),
         against_mean=mcnemar(nested, np.mean(members, axis=0), y),
     )

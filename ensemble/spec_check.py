@@ -44,6 +44,13 @@ def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
         >>> merged({"head": {"kind": "mlp", "hidden": [512]}}, {"head": {"kind": "linear"}})
         {'head': {'kind': 'linear'}}
     """
+    result = _merged_fields(defaults, own)
+    if "weights" in own and "weights" in defaults:
+        result["weights"] = WeightsSpec.over(defaults["weights"], own["weights"])
+    return result
+
+
+def _merged_fields(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(defaults)
     for key, value in own.items():
         base = result.get(key)
@@ -51,9 +58,8 @@ def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
             isinstance(base, Mapping)
             and isinstance(value, Mapping)
             and value.get("kind", base.get("kind")) == base.get("kind")
-            and not (key == "weights" and WeightsSpec.replaces(base, value))
         )
-        result[key] = merged(base, value) if same_kind else value  # type: ignore[arg-type]
+        result[key] = _merged_fields(base, value) if same_kind else value  # type: ignore[arg-type]
     return result
 
 

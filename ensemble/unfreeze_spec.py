@@ -59,3 +59,11 @@ class UnfreezeSpec(BaseModel):
         if self.kind == "probe":
             return stages if epoch >= self.head_epochs else 0
         return min(stages, epoch // self.head_epochs)
+
+    def settled(self, stages: int) -> int:
+        """Number of epochs after which every stage learns that ever will.
+
+        Args:
+            stages: Stages that learn in the end.
+        """
+        return self.head_epochs * (1 if self.kind == "probe" else stages)

@@ -20,6 +20,8 @@ RANDOM = "random"
 _SOURCES = ("name", "file", "run")
 _CONTENT = ("minimum", "sha256")
 """What of the weights changes a trained member: their content, not how it is found or whose it is."""
+_OF_ONE = ("member", "sha256", "licence", "training_set", "source")
+"""What is true of one file only, and not of another that takes its place."""
 
 
 class WeightsSpec(BaseModel):
@@ -78,10 +80,27 @@ class WeightsSpec(BaseModel):
         return set(cls.model_fields) - set(_CONTENT)
 
     @staticmethod
-    def replaces(base: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
-        """Whether a member's own weights come from elsewhere than the default ones, so that these do not count."""
-        given = {source for source in _SOURCES if source in own}
-        return bool(given) and given != {source for source in _SOURCES if source in base}
+    def over(base: Any, own: Any) -> Any:
+        """A member's own weights over the default ones, as they stand in YAML.
+
+        Weights from elsewhere replace the default ones. Others of the same kind keep how they are to be taken
+        (`optional`, `minimum`), and lose what was true of the default ones only.
+
+        Example:
+            >>> WeightsSpec.over({"file": "a.pt", "optional": True, "licence": "MIT"}, {"file": "b.pt"})
+            {'file': 'b.pt', 'optional': True}
+            >>> WeightsSpec.over("mobilefacenet", {"optional": True})
+            {'name': 'mobilefacenet', 'optional': True}
+        """
+        default, given = _expanded(base), _expanded(own)
+        if not (isinstance(default, Mapping) and isinstance(given, Mapping)):
+            return own
+        sources = {source for source in _SOURCES if source in given}
+        if sources and sources != {source for source in _SOURCES if source in default}:
+            return own
+        other = any(given[key] != default.get(key) for key in (*_SOURCES, "member") if key in given)
+        kept = {key: value for key, value in default.items() if not (other and key in _OF_ONE)}
+        return {**kept, **given}
 
 
 def _expanded(value: Any) -> Any:

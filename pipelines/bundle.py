@@ -20,6 +20,7 @@ from pipelines.workspace import MANIFEST
 __all__ = [
     "COMMITTEE",
     "POSTERIORS",
+    "PRUNED",
     "REPORT",
     "read_committee",
     "read_json",
@@ -31,6 +32,9 @@ __all__ = [
 
 COMMITTEE = "committee.json"
 POSTERIORS = "posteriors.npz"
+PRUNED = "pruned.json"
+"""Says which committee a smaller one is out of; a fit into its folder removes it."""
+
 REPORT = "report.json"
 _NOT_SEALED = {MANIFEST, "tracking.json", ".lock"}
 _FORMAT = "ensemble bundle 1"

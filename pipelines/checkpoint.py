@@ -21,7 +21,9 @@ from torch import Tensor
 from pipelines.atomic import replacing
 
 __all__ = [
+    "CHECKPOINT",
     "Progress",
+    "checkpoint_fingerprint",
     "load_checkpoint",
     "load_tensors",
     "mean_history",
@@ -29,6 +31,10 @@ __all__ = [
     "save_checkpoint",
     "save_tensors",
 ]
+
+
+CHECKPOINT = "checkpoint.safetensors"
+"""Its name in a member's folder."""
 
 
 @dataclass
@@ -98,6 +104,15 @@ def save_checkpoint(
     save_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
 
 
+def checkpoint_fingerprint(path: Path) -> str | None:
+    """Whose checkpoint it is, from the file's header alone; None where there is no usable one."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str(json.loads((file.metadata() or {})["progress"])["fingerprint"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+
+
 def load_checkpoint(path: Path, fingerprint: str) -> tuple[Progress, dict[str, dict[str, Tensor]]] | None:
     """Read a checkpoint of the member with that fingerprint.
 
@@ -123,12 +138,14 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]
 
     The layout matters: kernels for other layouts round differently, and a resumed run must not.
     """
-    parameters = _parameters(optimizer)
+    parameters, fused = _parameters(optimizer), bool(optimizer.defaults.get("fused"))
     for key, stored in state.items():
         index, _, name = key.partition("/")
         parameter = parameters[int(index)]
-        counter = stored.shape != parameter.shape  # a step counter stays on the CPU
-        value = stored.clone() if counter else torch.empty_like(parameter).copy_(stored)
+        if stored.shape == parameter.shape:
+            value = torch.empty_like(parameter).copy_(stored)
+        else:  # a step counter, which lies where the kernels look for it
+            value = stored.clone().to(parameter.device if fused else "cpu")
         optimizer.state[parameter][name] = value
 
 

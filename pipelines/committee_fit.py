@@ -16,7 +16,7 @@ from ensemble.committee_spec import CommitteeNode, group_notes, settle_groups
 from ensemble.outside_spec import BorrowedSpec, OutsideSpec
 from ensemble.spec import DataSpec, MemberSpec
 from pipelines.borrowed_job import BorrowedJob, borrowed_spec
-from pipelines.bundle import REPORT, read_json, unseal
+from pipelines.bundle import PRUNED, REPORT, read_json, unseal
 from pipelines.class_coverage import map_note, require_training_faces
 from pipelines.console import Console
 from pipelines.device import choose_device, describe_device
@@ -84,6 +84,7 @@ def fit_committee(
     with locked(folder), terminable():
         _check_buildable(work, processes, plan, console)
         unseal(folder)
+        (folder / PRUNED).unlink(missing_ok=True)
         write_yaml(folder / "committee.yaml", _resolved(plan))
         tracking = FitTracking(workspace, folder, plan=plan, data=fit_data, console=console, enabled=track)
         with tracking:

@@ -50,12 +50,11 @@ def connect(url: str, headers: Mapping[str, str], *, timeout: float) -> Iterator
         timeout: Seconds without a byte after which the connection counts as lost.
 
     Raises:
-        InputError: The server has no such file.
+        InputError: The server has no such file, or this is no URL.
         LostError: There is no connection, or the server is out of sorts.
     """
-    request = Request(url, headers={"User-Agent": "ensemble", "Accept-Encoding": "identity", **headers})  # noqa: S310
     try:
-        answer = _opener().open(request, timeout=timeout)
+        answer = _ask(url, headers, timeout)
     except HTTPError as error:
         raise _refusal(url, error) from None
     except URLError as error:
@@ -64,6 +63,25 @@ def connect(url: str, headers: Mapping[str, str], *, timeout: float) -> Iterator
         raise LostError(_words(error)) from None
     with answer:
         yield answer
+
+
+def _ask(url: str, headers: Mapping[str, str], timeout: float) -> Any:
+    """Open the URL.
+
+    Raises:
+        InputError: This is no URL, or leads to none.
+    """
+    try:
+        urlsplit(url)
+        request = Request(url, headers={"User-Agent": "ensemble", "Accept-Encoding": "identity", **headers})  # noqa: S310
+        return _opener().open(request, timeout=timeout)
+    except (InputError, OSError):
+        raise  # a ValueError too, as are errors of certificates
+    except (ValueError, http.client.InvalidURL) as error:  # UnicodeError among them
+        raise InputError(
+            f"Expected a URL of plain characters with a valid host, but got {url!r}: {error}. Check it; other "
+            f"characters are written as `%` and their code."
+        ) from None
 
 
 def chunks(source: IO[bytes]) -> Iterator[bytes]:

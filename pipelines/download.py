@@ -13,18 +13,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from backbones.errors import InputError
 from pipelines.atomic import explain_os_error, write_json
 from pipelines.connection import LostError, RangeError, chunks, connect
+from pipelines.home_path import expanded
 
 __all__ = ["Advance", "Patience", "download", "forget", "part_path"]
 
 _PROGRESS = 1 << 16
 """Bytes that make an interrupted attempt worth another one."""
 
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(\d+|\*)")
+_DIGITS = 18
+"""Digits of a size that may be meant; a longer number is no file's, and Python refuses to read very long ones."""
 
 Advance = Callable[[int, int | None], None]
 """Told (bytes there, bytes in all or None)."""
@@ -75,7 +78,7 @@ def download(url: str, target: Path, *, limit: int, patience: Patience, advance:
         InputError: The URL cannot be had, the file is too large, or it cannot be written. What has arrived stays,
             unless it is too large.
     """
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0].lower()
     if scheme not in ("http", "https", "file"):
         raise InputError(f"Expected a URL of http, https or file, but got {url!r}. For a file: `file:PATH`.")
     if scheme == "file":
@@ -158,17 +161,35 @@ def _stream(source: IO[bytes], url: str, target: Path, limit: int, size: int | N
 
 def _copy(url: str, target: Path, limit: int, advance: Advance) -> Path:
     """A file of this machine."""
-    source = Path(unquote(urlsplit(url).path)).expanduser()
+    source = _local(url)
     forget(target)
     try:
         with source.open("rb") as file:
             size = source.stat().st_size
             _check_limit(url, size, limit)
             _stream(file, url, target, limit, size, advance)
-    except (OSError, LostError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, LostError) as error:  # a ValueError for a path that none can be
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"Expected {url} to be a file, but got: {reason}. Check the path.") from None
     return part_path(target)
+
+
+def _local(url: str) -> Path:
+    """The path in `file:PATH`, which is taken as it stands, or in `file:///PATH`, which is a URL with its escapes.
+
+    Raises:
+        InputError: It names another machine, or the home folder of nobody.
+    """
+    rest = url.partition(":")[2]
+    if not rest.startswith("//"):
+        return expanded(rest)
+    host, _, path = rest[2:].partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise InputError(f"Expected a file of this machine, but {url} names the host `{host}`. "
+                         f"For a path: `file:PATH`, e.g. `file:{rest[2:]}`.")  # fmt: skip
+    return Path(unquote(f"/{path}"))
 
 
 def _check_limit(url: str, size: int, limit: int) -> None:
@@ -186,7 +207,7 @@ def _said(answer: Any, url: str) -> dict[str, Any]:
         "url": url,
         "etag": answer.headers.get("ETag"),
         "modified": answer.headers.get("Last-Modified"),
-        "size": int(length) if length.isdecimal() else None,
+        "size": int(length[: _DIGITS + 1]) if length.isdecimal() else None,
     }
 
 

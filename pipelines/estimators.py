@@ -18,6 +18,10 @@ __all__ = ["ESTIMATORS", "Estimator"]
 class Estimator:
     """Base class: learns from features and labels, and writes what it learned into the head of its name."""
 
+    def least(self, head: Head) -> int:
+        """How many training faces it needs of every class."""
+        raise NotImplementedError
+
     def fit(self, head: Head, features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, seed: int) -> None:
         """Fit on features (N, F) and class indices (N,), and fill the head's parameters in place.
 

@@ -84,8 +84,12 @@ def evaluate_committee(
         answers = _from_bank(folder, seed=int(content["seed"]))
     else:
         own = DataSpec.model_validate(content["data"])
-        other = {"source": data, "classes": classes, "votes": None}  # what the fit said of those is of its own source
-        spec = own if data is None else own.model_copy(update=other)
+        # What the fit said of reader, votes and classes is of its own source.
+        spec = (
+            own
+            if data is None
+            else DataSpec(source=data, classes=None if classes is None else dict(classes), align=own.align)
+        )
         own_faces = split == "validation" and data is None
         answers = _from_networks(folder, content, split, spec, own_faces, views, device, console, workspace)
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation and split == "validation" else {}
@@ -176,8 +180,10 @@ def _from_networks(
                 milliseconds=cost * count,
             )
         )  # fmt: skip
+    # With other views than the fit's, predictions are calibrated by the stored temperature, and so is the report.
+    refitted = own_faces and views == int(content["views"])
     calibrated = _calibrated(
-        predictor.committee, committee, faces.labels, seed=int(content["seed"]), own_faces=own_faces
+        predictor.committee, committee, faces.labels, seed=int(content["seed"]), own_faces=refitted
     )
     return Answers(
         committee=committee, calibrated=calibrated, temperature=predictor.committee.temperature, members=members,

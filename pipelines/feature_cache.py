@@ -105,6 +105,7 @@ def _open_partial(part: Path, counter: Path, shape: tuple[int, int, int]) -> tup
             return store, done
     except (OSError, ValueError, KeyError, TypeError):
         pass
+    counter.unlink(missing_ok=True)  # that of another file
     return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape), 0
 
 

@@ -24,6 +24,7 @@ from pipelines.atomic import write_json
 from pipelines.batches import derived_seed
 from pipelines.bundle import POSTERIORS
 from pipelines.checkpoint import mean_history
+from pipelines.estimators import ESTIMATORS
 from pipelines.folded_member import mean_of_copies
 from pipelines.member import SPEC, WEIGHTS, Member, read_spec_file
 from pipelines.member_fit import CHECKPOINT, HISTORY, FitData
@@ -94,8 +95,25 @@ class FoldedJob(MemberJob):
         Raises:
             InputError: A name, a parameter, the input or the weights are not right, or there are too many folds.
         """
-        self.fold(self.store.split("train"))
-        return super().build()
+        train = self.store.split("train")
+        fold, member = self.fold(train), super().build()
+        if member.network.head.estimator is not None:
+            least = ESTIMATORS.build(member.network.head.estimator).least(member.network.head)
+            self._check_counts(train, fold, least)
+        return member
+
+    def _check_counts(self, train: Faces, fold: npt.NDArray[np.int64], least: int) -> None:
+        """Refuse folds that leave a copy too few faces of a class for what its head is fitted by."""
+        for number in range(self._folds):
+            counts = np.bincount(train.labels[fold != number], minlength=len(train.classes))
+            if counts.min() < least:
+                few = int(counts.argmin())
+                raise InputError(
+                    f"member `{self.spec.name}`: Expected at least {least} training faces of every class outside each "
+                    f"of its {self._folds} folds for the head `{self.spec.head.kind}`, but class "
+                    f"`{train.classes[few]}` has {counts[few]} of {int((train.labels == few).sum())} there. "
+                    f"Leave out its `folds` or take more of them, lower `head.folds`, or add faces."
+                )
 
     def copies(self, fold: npt.NDArray[np.int64]) -> list[FoldCopyJob]:
         """The jobs of its copies, each with a seed of its own.
@@ -147,6 +165,7 @@ class FoldedJob(MemberJob):
             ids={split: faces.ids for split, (faces, _) in judged.items()},
             probs={split: probs for split, (_, probs) in judged.items()},
             labels={split: faces.labels for split, (faces, _) in judged.items()},
+            views_seed=self.seed,
         )
         histories = [json.loads((copy.folder / HISTORY).read_text(encoding="utf-8")) for copy in copies]
         write_json(self.folder / HISTORY, mean_history(histories))

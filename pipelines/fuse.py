@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from backbones.errors import InputError
 from ensemble.committee import Committee
 from ensemble.committee_spec import CommitteeNode, asks_for_groups, group_notes, resolve_committee
 from ensemble.grouping import Evidence, traits_of
@@ -128,10 +130,13 @@ def _chosen_tree(folder: Path, members: Sequence[str], *, rule: str | None, grou
     """All members, or their groups, fused by one rule."""
     flat: dict[str, tuple[str, ...]] = dict.fromkeys(members, ())
     tree = {} if rule is None else {"rule": rule}
-    node = resolve_committee(tree, flat, "--rule")
-    if groups is None:
-        return node
-    return resolve_committee({**tree, "groups": groups}, flat, "--groups", evidence=stored_evidence(folder, members))
+    try:
+        node = resolve_committee(tree, flat, "-")
+        if groups is None:
+            return node
+        return resolve_committee({**tree, "groups": groups}, flat, "-", evidence=stored_evidence(folder, members))
+    except InputError as error:  # the keys are options here: "-.rule: …" is "--rule: …"
+        raise InputError(re.sub(r"^-\.", "--", str(error), flags=re.MULTILINE)) from None
 
 
 def stored_facts(folder: Path) -> dict[str, Any]:

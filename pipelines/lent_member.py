@@ -5,7 +5,7 @@ What is taken of it - all of it, or the backbone as pretrained weights - is up t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ensemble.spec import MemberSpec
 from pipelines.bundle import read_json
 from pipelines.committee_folder import find_committee
 from pipelines.fingerprint import digest_file
+from pipelines.home_path import expanded
 
 __all__ = ["LentMember", "find_lender", "find_lent_member"]
 
@@ -30,17 +31,19 @@ class LentMember:
 
     Attributes:
         name: Its name in its committee.
+        committee: Name of the committee.
         folder: Where it lies.
         spec: What it was trained from.
         content: Its `spec.json`.
-        sha256: Digest of its weights.
+        sha256: Digest of its weights; None if they were not read.
     """
 
     name: str
+    committee: str
     folder: Path
     spec: MemberSpec
     content: Mapping[str, Any]
-    sha256: str
+    sha256: str | None
 
     @property
     def weights(self) -> Path:
@@ -59,7 +62,7 @@ def find_lender(text: str, folder: Path, *, field: str) -> Path:
     Raises:
         InputError: There is none, or it is unfinished.
     """
-    beside = folder / Path(text).expanduser()
+    beside = folder / expanded(text)
     if (beside / "manifest.json").is_file():
         return beside
     try:
@@ -68,13 +71,16 @@ def find_lender(text: str, folder: Path, *, field: str) -> Path:
         raise InputError(str(error).replace("`--committee`", f"`{field}`")) from None
 
 
-def find_lent_member(lender: Path, name: str | None) -> LentMember:
+def find_lent_member(
+    lender: Path, name: str | None, *, digest: Callable[[Path], str | None] = digest_file
+) -> LentMember:
     """A member of a finished committee.
 
     Args:
         lender: The committee's folder.
         name: The member's; None will do where there is only one. A copy of a member trained in folds is named
             `MEMBER/folds/NUMBER`.
+        digest: Reads the sha256 of a file, or gives None without reading: then only the rest is checked.
 
     Raises:
         InputError: There is no such member, it has no network, or it is damaged or of another version.
@@ -103,15 +109,17 @@ def find_lent_member(lender: Path, name: str | None) -> LentMember:
             f"Expected a member with one network, but `{name}` of `{lender}` was trained in {spec.folds} folds. "
             f"Name one of its copies: `member: {name}/folds/0`."
         )
-    sha256 = _digest(source / _WEIGHTS, content.get("weights_sha256"))
-    return LentMember(name=str(name), folder=source, spec=spec, content=content, sha256=sha256)
+    sha256 = _digest(source / _WEIGHTS, content.get("weights_sha256"), digest)
+    return LentMember(
+        name=str(name), committee=lender.resolve().name, folder=source, spec=spec, content=content, sha256=sha256
+    )
 
 
-def _digest(path: Path, expected: str | None) -> str:
-    """sha256 of the file, which is the one expected if there is one."""
+def _digest(path: Path, expected: str | None, digest: Callable[[Path], str | None]) -> str | None:
+    """sha256 of the file, if it is read; it is the one expected if there is one."""
     if not path.is_file():
         raise InputError(f"Expected the file `{path}`, but it is missing.")
-    found = digest_file(path)
-    if expected not in (None, found):
+    found = digest(path)
+    if found is not None and expected not in (None, found):
         raise InputError(f"Expected sha256 {expected}, but `{path}` has {found}. Is it the right file, and whole?")
     return found

@@ -23,7 +23,7 @@ from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
 from pipelines.augmentation import Augmentation
 from pipelines.batches import FaceBatches, FeatureBatches
-from pipelines.checkpoint import Progress, save_tensors
+from pipelines.checkpoint import CHECKPOINT, Progress, save_tensors
 from pipelines.device import describe_device, resolve_precision
 from pipelines.estimators import ESTIMATORS
 from pipelines.feature_cache import cached_features
@@ -34,9 +34,8 @@ from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson, Unfreezing
 from pipelines.weights_report import report_facts
 
-__all__ = ["FitData", "fit_member", "member_fingerprint"]
+__all__ = ["CHECKPOINT", "FitData", "fit_member", "member_fingerprint"]
 
-CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.json"
 
 

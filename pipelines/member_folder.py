@@ -14,6 +14,7 @@ from typing import Any
 from ensemble.outside_spec import OUTSIDE
 from pipelines.atomic import write_json
 from pipelines.bundle import read_json
+from pipelines.checkpoint import CHECKPOINT, checkpoint_fingerprint
 from pipelines.member import SPEC, WEIGHTS, read_spec_file
 
 __all__ = ["FOLDED", "copy_folder", "is_finished", "make_room", "network_folders", "plan_folds"]
@@ -63,26 +64,45 @@ def plan_folds(folder: Path, *, fingerprint: str, faces: Sequence[int]) -> None:
 
 
 def make_room(folder: Path, fingerprint: str) -> None:
-    """Put a finished member of another spec aside, and take back the one of this fingerprint if it was put aside.
+    """Put what is there of another spec aside, and take back what there is of this fingerprint.
 
-    So are copies of another spec, be they all there or not. Nothing that was trained is deleted: it lies under
-    `replaced/` beside the members' folder.
+    That is finished members, copies on their way and checkpoints; they lie under `replaced/` beside the members'
+    folder. Of two with one fingerprint the finished one is kept.
     """
     shelf, tenant = folder.parent.parent / "replaced", _tenant(folder)
     if tenant is not None and tenant != fingerprint:
-        old = shelf / f"{folder.name}-{tenant[:12]}"
         shelf.mkdir(exist_ok=True)
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    kept = shelf / f"{folder.name}-{fingerprint[:12]}"
-    if kept.is_dir() and not folder.exists():
+        _move(folder, _place(shelf, folder, tenant), tenant)
+    kept = _place(shelf, folder, fingerprint)
+    if kept.is_dir():
+        own = folder.is_dir() and _tenant(folder) == fingerprint
+        if own and not (is_finished(kept, fingerprint) and not is_finished(folder, fingerprint)):
+            return  # it goes on from where it is
+        if folder.exists():
+            shutil.rmtree(folder)  # of nobody, or the beginning of the member that is finished
         kept.rename(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def _place(shelf: Path, folder: Path, fingerprint: str) -> Path:
+    """Where the member of that name and fingerprint lies while it is put aside."""
+    return shelf / f"{folder.name}-{fingerprint[:12]}"
+
+
+def _move(folder: Path, place: Path, fingerprint: str) -> None:
+    """Put a member's folder aside, unless a finished one of this fingerprint lies there and this is none."""
+    if is_finished(place, fingerprint) and not is_finished(folder, fingerprint):
+        shutil.rmtree(folder)
+        return
+    shutil.rmtree(place, ignore_errors=True)
+    folder.rename(place)
+
+
 def _tenant(folder: Path) -> str | None:
-    """Fingerprint of the member in a folder: of a finished one, or of one whose copies are on their way."""
+    """Fingerprint of the member in a folder: of a finished one, of one whose copies are on their way, or begun."""
     if (folder / SPEC).is_file():
         return str(read_spec_file(folder)["fingerprint"])
     plan = folder / _FOLDS / _PLAN
-    return str(read_json(plan)["fingerprint"]) if plan.is_file() else None
+    if plan.is_file():
+        return str(read_json(plan)["fingerprint"])
+    return checkpoint_fingerprint(folder / CHECKPOINT)

@@ -24,6 +24,7 @@ from pipelines.bundle import POSTERIORS
 from pipelines.checkpoint import Progress
 from pipelines.device import choose_device
 from pipelines.face_store import FaceStore
+from pipelines.fingerprint import digest_file
 from pipelines.member import Member
 from pipelines.member_fit import FitData, fit_member, member_fingerprint
 from pipelines.member_folder import is_finished
@@ -90,6 +91,7 @@ class MemberJob:
             InputError: A name, a parameter, the input or the weights are not right.
         """
         Augmentation(self.spec.augment)
+        self._check_weights()
         train = self.store.split("train")
         if self.spec.targets == "votes":
             train.targets(use_votes=True)
@@ -97,6 +99,15 @@ class MemberJob:
             self.spec, classes=self.store.classes, face_size=self.store.size, face_channels=self.store.channels,
             device=torch.device(self.device), weights=self.weights,
         )  # fmt: skip
+
+    def _check_weights(self) -> None:
+        """The file may have been replaced since the fit was planned, hours ago perhaps."""
+        planned = self.spec.weights.sha256 if self.spec.weights else None
+        if self.weights is not None and planned is not None and digest_file(self.weights) != planned:
+            raise InputError(
+                f"member `{self.spec.name}`: Expected `{self.weights}` to stay as it was when the fit began, but its "
+                f"content has changed. Run the same command again, which plans with the new file."
+            )
 
     def is_done(self) -> bool:
         """Whether the folder holds the finished member and its posteriors."""
@@ -131,6 +142,7 @@ class MemberJob:
                 ids={split: faces.ids for split, faces in judged.items()},
                 probs=probs,
                 labels={split: faces.labels for split, faces in judged.items()},
+                views_seed=self.seed,
             )
 
     def _make(self, data: FitData, listen: Listener, advance: Callable[[int, int], None]) -> None:
@@ -147,8 +159,9 @@ class MemberJob:
 
     def _has_posteriors(self) -> bool:
         try:
-            splits = load_posteriors(self.folder / POSTERIORS).splits
-            return all(splits[name].views == self.views for name in self.judges)
+            bank = load_posteriors(self.folder / POSTERIORS)
+            same = self.views == 1 or bank.views_seed == self.seed
+            return same and all(bank.splits[name].views == self.views for name in self.judges)
         except (InputError, KeyError):
             return False  # absent or damaged: computed anew
 

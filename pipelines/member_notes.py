@@ -86,7 +86,7 @@ def _unfreezing(spec: MemberSpec, backbone: Backbone) -> Iterator[str]:
     stages = trained_stages(backbone)
     last = spec.unfreeze.released(spec.epochs - 1, stages=len(stages))
     if last < len(stages):
-        needed = len(stages) * spec.unfreeze.head_epochs + 1
+        needed = spec.unfreeze.settled(len(stages)) + 1
         yield (
             f"`unfreeze` reaches only {last} of {len(stages)} stages in {spec.epochs} epochs; "
             f"all of them take at least {needed}. Raise `epochs`, or hold the others with `freeze: {{until: STAGE}}`."

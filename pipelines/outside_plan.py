@@ -13,6 +13,7 @@ from ensemble.spec import MemberSpec
 from ensemble.spec_check import check_spec
 from pipelines.bundle import read_json
 from pipelines.fingerprint import digest_file
+from pipelines.home_path import expanded
 from pipelines.lent_member import find_lender, find_lent_member
 from pipelines.posterior_file import read_posterior_file
 
@@ -116,7 +117,7 @@ def _resolved(spec: AnyOutsideSpec, folder: Path, classes: Sequence[str] | None)
 
 def _with_file(spec: OutsideSpec, folder: Path, classes: Sequence[str] | None) -> tuple[OutsideSpec, Path]:
     """The spec with the path and the digest of its file, which holds posteriors as far as can be told."""
-    given = Path(spec.posteriors.file).expanduser()
+    given = expanded(spec.posteriors.file)
     path = next((place / given for place in (folder, Path()) if (place / given).is_file()), None)
     if path is None:
         looked = f"`{given.parent}`" if given.is_absolute() else f"`{folder}` and `{Path()}`"

@@ -25,7 +25,7 @@ from pipelines.origin import planned_origins
 from pipelines.outside_plan import AnyOutsideSpec, outside_members
 from pipelines.readers import READERS
 from pipelines.search_place import check_tune
-from pipelines.weights_path import usual_folders
+from pipelines.weights_path import search_folders
 from pipelines.weights_plan import with_weights
 from pipelines.yaml_file import read_yaml
 
@@ -93,9 +93,7 @@ def make_plan(
     content = read_yaml(path)
     drawn = {_mapping(content.get("data", "synthetic")).get("source"), data} <= {"synthetic", None}
     if data is not None:
-        content["data"] = {**_mapping(content.get("data")), "source": data}
-        if data == "synthetic" and not drawn:
-            content["data"].pop("classes", None)  # those of the source that it stands in for
+        content["data"] = _other_source(_mapping(content.get("data", "synthetic")), data)
     if isinstance(content.get("tune"), Mapping):
         content["tune"] = {**content["tune"], **(tune or {})}
     problems: list[Problem] = [
@@ -106,8 +104,6 @@ def make_plan(
     problems += _check_scalars(content)
     source = _data(content, problems)
     members = planned_members(content, problems)
-    folders = [*weights_folders, path.parent, *usual_folders(source, path.parent)]
-    kept, weights, notes = with_weights(members, folders, problems, folder=path.parent, keep_absent=keep_absent)
     groups = _groups(content)
     outside, places = outside_members(
         content.get("members"), _mapping(content.get("defaults")), folder=path.parent,
@@ -120,6 +116,8 @@ def make_plan(
     tree = content.get("committee") or {"rule": "log_likelihood"}
     if groups:
         problems += check_committee(tree, groups)
+    folders = search_folders(weights_folders, beside=path.parent, source=source)
+    kept, weights, notes = with_weights(members, folders, problems, folder=path.parent, keep_absent=keep_absent)
     if problems:
         _refuse(path, problems)
     left = {m.name: m.groups for m in (*kept, *outside)}
@@ -148,6 +146,14 @@ def _mapping(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         return {"source": value}
     return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _other_source(given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The YAML's data with another source; what it says of a reader or of classes goes if that is of another kind."""
+    if (given.get("source") == "synthetic") == (source == "synthetic"):
+        return {**given, "source": source}
+    kept = set(DataSpec.model_fields) - {"reader", "classes"}
+    return {**{key: value for key, value in given.items() if key in kept}, "source": source}
 
 
 def _check_scalars(content: Mapping[str, Any]) -> Iterator[Problem]:
@@ -209,6 +215,8 @@ def _pruned(tree: Mapping[str, Any], groups: Mapping[str, Sequence[str]], droppe
         node["over"] = [c for c in children if (c in left if isinstance(c, str) else _fuses_something(c))]
     if isinstance(node.get("count"), int):
         node["count"] = min(node["count"], len(groups) - len(dropped))
+        if node["count"] < 2:
+            del node["count"]  # nothing is left to divide
     return node
 
 

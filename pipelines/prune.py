@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from backbones.errors import InputError
 from ensemble.ablation import pruned
-from pipelines.bundle import unseal
+from ensemble.estimate import OutOfFold
+from pipelines.atomic import write_json
+from pipelines.bundle import PRUNED, read_json, unseal
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.fuse import fuse_stored, print_table, stored_facts, stored_tree
 from pipelines.lock import locked
 from pipelines.stored_posteriors import stored_posteriors
+from pipelines.workspace import MANIFEST
 from pipelines.yaml_file import write_yaml
 
 __all__ = ["prune_committee"]
@@ -42,15 +46,19 @@ def prune_committee(
         The smaller committee's folder.
 
     Raises:
-        InputError: There is no such committee, or no room for any member.
+        InputError: There is no such committee, no room for any member, or another committee lies in `out`.
     """
     console, folder = Console(quiet=quiet), find_committee(committee)
+    target = out or folder.with_name(f"{folder.name}-pruned")
+    _check_target(target, folder)
     content, node = stored_tree(folder)
     bank = stored_posteriors(folder, node.members)
     costs = None if budget_ms is None else _costs(folder, node.members, device, console)
+    # Where there are out-of-fold posteriors the choice is made on them, so that the validation faces stay held out.
+    chosen_on = bank.out_of_fold or OutOfFold(posteriors=bank.posteriors, labels=bank.labels)
     smaller, steps = pruned(
-        node, bank.posteriors, bank.labels, count=count, budget=budget_ms, costs=costs, seed=int(content["seed"]),
-        fit_on=bank.out_of_fold,
+        node, chosen_on.posteriors, chosen_on.labels, count=count, budget=budget_ms, costs=costs,
+        seed=int(content["seed"]),
     )  # fmt: skip
     rows = [
         (step.member, str(len(step.members)), f"{step.accuracy:.4f}", f"{step.nll:.4f}", *_total(step.members, costs))
@@ -58,11 +66,14 @@ def prune_committee(
     ]
     header = ("left out", "members", "nested", "nll", *(("ms",) if costs else ()))
     console.table(f"Committee {folder.name}: {len(node.members)} members", header, rows)
-    target = out or folder.with_name(f"{folder.name}-pruned")
     with locked(target):
+        _check_target(target, folder)  # a fit may have gone there meanwhile
         unseal(target)
+        write_json(target / PRUNED, {"committee": folder.name})
         for name in smaller.members:
-            shutil.copytree(folder / "members" / name, target / "members" / name, dirs_exist_ok=True)
+            if (target / "members" / name).exists():  # an earlier one may have had more copies
+                shutil.rmtree(target / "members" / name)
+            shutil.copytree(folder / "members" / name, target / "members" / name)
         members = [m for m in content["members"] if m["name"] in smaller.members]
         write_yaml(
             target / "committee.yaml", {**content, "name": target.name, "members": members, "committee": smaller.tree()}
@@ -72,6 +83,19 @@ def prune_committee(
     print_table(console, target, fusion)
     console.note(f"committee: {target}")
     return target
+
+
+def _check_target(target: Path, folder: Path) -> None:
+    """Refuse a folder whose committee would be lost: the one that is pruned, or another that is not out of it."""
+    if target.resolve() == folder.resolve():
+        raise InputError(f"Expected `--out` to be another folder than that of the committee, but got `{target}`.")
+    if not any((target / name).is_file() for name in (MANIFEST, "committee.yaml")):
+        return
+    if not (target / PRUNED).is_file() or read_json(target / PRUNED).get("committee") != folder.name:
+        raise InputError(
+            f"Expected `{target}` to be free for the smaller committee, but another one lies there. "
+            f"Name another folder with `--out`, or delete that one."
+        )
 
 
 def _costs(folder: Path, members: tuple[str, ...], device: str | None, console: Console) -> dict[str, float]:

@@ -55,8 +55,7 @@ class Unfreezing:
     @property
     def settled(self) -> int:
         """Number of epochs after which every stage learns that ever will."""
-        steps = len(self.stages) if self.spec.kind == "gradual" else 1
-        return steps * self.spec.head_epochs
+        return self.spec.settled(len(self.stages))
 
     def begin(self, epoch: int) -> Lesson | None:
         """Let learn what learns in an epoch, counted from 0.

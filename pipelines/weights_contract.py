@@ -43,7 +43,7 @@ def check_entry(spec: MemberSpec, entry: PretrainedWeights, where: str) -> list[
 
 def check_lent(spec: MemberSpec, lent: LentMember, where: str) -> list[Problem]:
     """Whatever keeps the backbone of an earlier member from being this member's."""
-    whose = f"`{lent.name}` of `{lent.folder.parent.parent.name}`"
+    whose = f"`{lent.name}` of `{lent.committee}`"
     if spec.backbone.kind != lent.spec.backbone.kind:
         message = f"Expected a member with the backbone `{spec.backbone.kind}`, but that of {whose} is "
         return [Problem.at(where, f"{message}`{lent.spec.backbone.kind}`. Take the same backbone.")]

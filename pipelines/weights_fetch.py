@@ -134,6 +134,9 @@ def _checked(entry: PretrainedWeights, part: Path, source: str, target: Path) ->
     except InputError as error:
         forget(target)
         raise InputError(f"{error} Nothing is installed, and what came from {source} is removed.") from None
+    except Exception:
+        forget(target)  # else the next call would find it whole, and end the same way
+        raise
     return sha256
 
 

@@ -12,7 +12,7 @@ from backbones.errors import InputError
 from ensemble.weights_catalogue import CATALOGUE, PretrainedWeights, entry_named
 from pipelines.console import Console
 from pipelines.fingerprint import digest_file
-from pipelines.weights_path import find_weights, usual_folders
+from pipelines.weights_path import find_weights, search_folders
 from pipelines.weights_record import check_published, read_record
 
 __all__ = ["list_weights", "locate_weights", "verify_weights"]
@@ -99,7 +99,7 @@ def _verdict(entry: PretrainedWeights, file: Path) -> tuple[str, ...]:
 
 
 def _find(entry: PretrainedWeights, folders: Sequence[Path]) -> tuple[Path | None, str]:
-    return find_weights(entry.file, [*folders, *usual_folders(None, Path())])
+    return find_weights(entry.file, search_folders(folders))
 
 
 def _details(entry: PretrainedWeights) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ensemble.spec import DataSpec
+from pipelines.home_path import expanded
 
-__all__ = ["find_weights", "installation_folder", "usual_folders"]
+__all__ = ["find_weights", "installation_folder", "search_folders"]
 
 _FOLDERS = "ENSEMBLE_WEIGHTS"
 _USUAL = "weights"
@@ -19,21 +20,36 @@ def find_weights(name: str, folders: Sequence[Path]) -> tuple[Path | None, str]:
 
     Args:
         name: A path, or the name of a file in one of the folders.
-        folders: Searched in order, after `$ENSEMBLE_WEIGHTS`.
+        folders: Searched in order.
 
     Returns:
         The file or None, and in words where it was looked for.
+
+    Raises:
+        InputError: The path begins with the home folder of nobody.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_absolute():
         return (path if path.is_file() else None), f"`{path.parent}`"
-    searched = list(dict.fromkeys([*_own_folders(), *folders]))
+    searched = list(dict.fromkeys(folders))
     found = next((folder / path for folder in searched if (folder / path).is_file()), None)
     return found, ", ".join(f"`{folder}`" for folder in searched)
 
 
-def usual_folders(source: DataSpec | None, folder: Path) -> Iterator[Path]:
-    """Folders that weights are looked for in besides the YAML's own."""
+def search_folders(given: Sequence[Path], *, beside: Path | None = None, source: DataSpec | None = None) -> list[Path]:
+    """Where weights are looked for, in order.
+
+    Args:
+        given: By the user, as `--weights`: these come first, then those of `$ENSEMBLE_WEIGHTS`.
+        beside: The YAML's folder, if there is one.
+        source: The data, beside which the usual folder may lie.
+    """
+    own = [] if beside is None else [beside]
+    return [*given, *_own_folders(), *own, *_usual_folders(source, beside or Path())]
+
+
+def _usual_folders(source: DataSpec | None, folder: Path) -> Iterator[Path]:
+    """Folders that weights are looked for in when nobody has named any."""
     for base in (folder, Path()):
         yield base / _USUAL
     yield Path()
@@ -47,4 +63,4 @@ def installation_folder() -> Path:
 
 
 def _own_folders() -> list[Path]:
-    return [Path(folder).expanduser() for folder in os.environ.get(_FOLDERS, "").split(os.pathsep) if folder]
+    return [expanded(folder) for folder in os.environ.get(_FOLDERS, "").split(os.pathsep) if folder]

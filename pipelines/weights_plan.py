@@ -5,8 +5,9 @@ Nothing is fetched, and no file is read but for its digest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from backbones.errors import InputError, Problem
@@ -20,6 +21,9 @@ from pipelines.weights_path import find_weights
 from pipelines.weights_record import check_published
 
 __all__ = ["with_weights"]
+
+_Digest = Callable[[Path], str | None]
+"""Reads a file's sha256, or gives None without reading."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,31 @@ class _Found:
     note: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Settled:
+    """Who is left, with which files, and what is to be told."""
+
+    kept: list[MemberSpec] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Search:
+    """Where weights are looked for.
+
+    Attributes:
+        folders: Of files.
+        folder: That of the YAML.
+        digest: Reads files, each once; or does not, to see whether anything else is wrong.
+    """
+
+    folders: Sequence[Path]
+    folder: Path
+    digest: _Digest
+
+
 def with_weights(
     members: Sequence[MemberSpec],
     folders: Sequence[Path],
@@ -53,69 +82,79 @@ def with_weights(
 ) -> tuple[list[MemberSpec], dict[str, Path], list[str]]:
     """Find every member's weights; leave out members whose optional ones are absent.
 
-    With `keep_absent` these are kept with random weights: enough to see whether they can be built.
+    Files are only read where nothing else is wrong, and each only once. With `keep_absent` these members are kept with
+    random weights: enough to see whether they can be built.
 
     Args:
         members: The specs.
         folders: Searched for files.
-        problems: Gets everything that is wrong.
+        problems: What is known to be wrong already; gets everything else that is.
         folder: That of the YAML, beside which earlier committees may lie.
         keep_absent: See above.
 
     Returns:
         The members left, digests and origins of their weights filled in; the file of each; and notes.
     """
-    kept: list[MemberSpec] = []
-    files: dict[str, Path] = {}
-    notes: list[str] = []
+    settled = _settle(members, _Search(folders=folders, folder=folder, digest=lambda path: None), keep_absent)
+    if not problems and not settled.problems:
+        settled = _settle(members, _Search(folders=folders, folder=folder, digest=cache(digest_file)), keep_absent)
+    problems += settled.problems
+    if members and not settled.kept and not problems:
+        message = "Expected at least one member, but the weights of all are absent:"
+        problems.append(Problem.at("members", "\n    ".join((message, *settled.notes))))
+    return settled.kept, settled.files, settled.notes
+
+
+def _settle(members: Sequence[MemberSpec], search: _Search, keep_absent: bool) -> _Settled:
+    settled = _Settled()
     for member in members:
         if member.weights is None:
-            kept.append(member)
+            settled.kept.append(member)
             continue
-        found = _find(member, member.weights, folders, folder)
-        problems += found.problems
+        found = _find(member, member.weights, search)
+        settled.problems.extend(found.problems)
         if found.file is not None:
-            kept.append(member.model_copy(update={"weights": found.weights}))
-            files[member.name] = found.file
-            notes += [found.note] if found.note else []
+            settled.kept.append(member.model_copy(update={"weights": found.weights}))
+            settled.files[member.name] = found.file
+            settled.notes.extend([found.note] if found.note else [])
         elif member.weights.optional and keep_absent:
-            kept.append(member.model_copy(update={"weights": None}))
-            notes.append(f"{member.name}: random weights, since {found.missing}.")
+            settled.kept.append(member.model_copy(update={"weights": None}))
+            settled.notes.append(f"{member.name}: random weights, since {found.missing}.")
         elif member.weights.optional:
-            notes.append(f"{member.name} is left out: {found.missing}. {found.remedy}".rstrip())
+            settled.notes.append(f"{member.name} is left out: {found.missing}. {found.remedy}".rstrip())
         elif not found.problems:
             message = f"Expected pretrained weights, but {found.missing}. {found.remedy}".rstrip()
-            problems.append(Problem.at(_place(member), message))
-    if members and not kept and not problems:
-        message = "Expected at least one member, but the weights of all are absent:"
-        problems.append(Problem.at("members", "\n    ".join((message, *notes))))
-    return kept, files, notes
+            settled.problems.append(Problem.at(_place(member), message))
+    return settled
 
 
-def _find(member: MemberSpec, weights: WeightsSpec, folders: Sequence[Path], folder: Path) -> _Found:
+def _find(member: MemberSpec, weights: WeightsSpec, search: _Search) -> _Found:
     if weights.name is not None:
-        return _of_catalogue(member, weights, weights.name, folders)
+        return _of_catalogue(member, weights, weights.name, search)
     if weights.run is not None:
-        return _of_earlier_member(member, weights, weights.run, folder)
-    return _of_file(member, weights, str(weights.file), folders)
+        return _of_earlier_member(member, weights, weights.run, search)
+    return _of_file(member, weights, str(weights.file), search)
 
 
-def _of_file(member: MemberSpec, weights: WeightsSpec, name: str, folders: Sequence[Path]) -> _Found:
-    file, looked = find_weights(name, folders)
+def _of_file(member: MemberSpec, weights: WeightsSpec, name: str, search: _Search) -> _Found:
+    try:
+        file, looked = find_weights(name, search.folders)
+    except InputError as error:
+        return _Found(file=None, weights=weights, problems=(Problem.at(f"{_place(member)}.file", str(error)),))
     if file is None:
         known = entry_of_file(Path(name).name)
         fetch = f" `ensemble weights fetch {known.name}` gets it." if known else ""
         remedy = f"Put the file there, or name its folder: `--weights DIR`.{fetch}"
         return _Found(file=None, weights=weights, missing=f"{name!r} is not in {looked}", remedy=remedy)
-    sha256 = digest_file(file)
-    entry = entry_of_digest(sha256)
+    sha256 = search.digest(file)
+    entry = entry_of_digest(sha256) if sha256 else None
     update = {"licence": entry.licence, "training_set": entry.training_set, "source": entry.url} if entry else {}
     own = {key: value for key, value in update.items() if getattr(weights, key) is None}
     filled = weights.model_copy(update={"sha256": sha256, **own})
     return _Found(file=file, weights=filled, problems=tuple(_other_digest(member, weights, file, sha256)))
 
 
-def _of_catalogue(member: MemberSpec, weights: WeightsSpec, name: str, folders: Sequence[Path]) -> _Found:
+def _of_catalogue(member: MemberSpec, weights: WeightsSpec, name: str, search: _Search) -> _Found:
     try:
         entry = entry_named(name)
     except InputError as error:
@@ -124,16 +163,17 @@ def _of_catalogue(member: MemberSpec, weights: WeightsSpec, name: str, folders: 
             problems=(Problem.at(_place(member), f"{error} For a file: `weights: {{file: …}}`; for none: `random`."),),
         )  # fmt: skip
     problems = check_entry(member, entry, _place(member))
-    file, looked = find_weights(entry.file, folders)
+    file, looked = find_weights(entry.file, search.folders)
     if file is None:
         size = f", {entry.megabytes}" if entry.size else ""
         missing = f"`{name}` (the file {entry.file}{size}) is not in {looked}"
         remedy = f"Run `ensemble weights fetch {name}`, or put the file there, or name its folder: `--weights DIR`."
         return _Found(file=None, weights=weights, missing=missing, remedy=remedy, problems=tuple(problems))
-    sha256 = digest_file(file)
+    sha256 = search.digest(file)
     problems += _other_digest(member, weights, file, sha256)
     try:
-        check_published(entry, file, sha256)
+        if sha256 is not None:
+            check_published(entry, file, sha256)
     except InputError as error:
         problems.append(Problem.at(_place(member), str(error)))
     origin = {"licence": entry.licence, "training_set": entry.training_set, "source": entry.url}
@@ -141,10 +181,10 @@ def _of_catalogue(member: MemberSpec, weights: WeightsSpec, name: str, folders: 
     return _Found(file=file, weights=filled, problems=tuple(problems))
 
 
-def _of_earlier_member(member: MemberSpec, weights: WeightsSpec, run: str, folder: Path) -> _Found:
+def _of_earlier_member(member: MemberSpec, weights: WeightsSpec, run: str, search: _Search) -> _Found:
     try:
-        lender = find_lender(run, folder, field="run")
-        lent = find_lent_member(lender, weights.member)
+        lender = find_lender(run, search.folder, field="run")
+        lent = find_lent_member(lender, weights.member, digest=search.digest)
     except InputError as error:
         return _Found(file=None, weights=weights, missing=f"there is no backbone to take from `{run}`: {error}")
     problems = [
@@ -165,8 +205,8 @@ def _of_earlier_member(member: MemberSpec, weights: WeightsSpec, run: str, folde
     return _Found(file=lent.weights, weights=filled, problems=tuple(problems), note=note_lent(member, lent))
 
 
-def _other_digest(member: MemberSpec, weights: WeightsSpec, file: Path, sha256: str) -> Iterable[Problem]:
-    if weights.sha256 not in (None, sha256):
+def _other_digest(member: MemberSpec, weights: WeightsSpec, file: Path, sha256: str | None) -> Iterable[Problem]:
+    if sha256 is not None and weights.sha256 is not None and weights.sha256.lower() != sha256:
         message = f"Expected sha256 {weights.sha256}, but `{file}` has {sha256}."
         yield Problem.at(f"{_place(member)}.sha256", message)
 

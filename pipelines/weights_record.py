@@ -7,6 +7,7 @@ publisher states no digest it is what a later look is held against.
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,9 @@ def check_published(entry: PretrainedWeights, file: Path, sha256: str) -> None:
     expected = entry.sha256 or recorded
     if expected not in (None, sha256):
         since = "published sha256" if entry.sha256 else f"sha256 recorded in {record_path(file).name}"
+        fetch = f"ensemble weights fetch {entry.name} --to {shlex.quote(str(file.parent))}"
         raise InputError(
             f"Expected `{file}` to be the weights `{entry.name}`, whose {since} is {expected}, but got "
-            f"{sha256}: it is damaged or another file. Run `ensemble weights fetch {entry.name}` to replace it; "
+            f"{sha256}: it is damaged or another file. Run `{fetch}` to replace it; "
             f"if it is what you want, name it: `weights: {{file: …}}`."
         )

@@ -22,6 +22,7 @@ class FileServer:
         ranges: Whether parts of it may be asked for.
         conditions: Whether it looks at `If-Range`.
         sized: Whether it says how long the answer is.
+        length: What it says of that; the truth if None.
         kind: Content type.
         cuts: Bytes after which the connections of the first requests are closed.
         stalls: Bytes after which the connections of the first requests go quiet.
@@ -37,6 +38,7 @@ class FileServer:
     ranges: bool = True
     conditions: bool = True
     sized: bool = True
+    length: str | None = None
     kind: str = "application/octet-stream"
     cuts: list[int] = field(default_factory=list)
     stalls: list[int] = field(default_factory=list)
@@ -69,7 +71,7 @@ class FileServer:
         body = self.content[start or 0 :]
         headers = {"Content-Type": self.kind, "ETag": self.etag, "Last-Modified": self.modified}
         if self.sized:
-            headers["Content-Length"] = str(len(body))
+            headers["Content-Length"] = self.length or str(len(body))
         if start is not None:
             first, whole = start + self.shift, len(self.content)
             headers["Content-Range"] = f"bytes {first}-{whole - 1}/{whole}"

@@ -23,6 +23,11 @@ _ITERATIONS = 2000
 class LinearSVMEstimator(Estimator):
     """Planes by liblinear on all faces, sigmoids on the scores of faces that their planes were not fitted on."""
 
+    def least(self, head: Head) -> int:
+        """One face of every class in each of the head's folds."""
+        assert isinstance(head, LinearSVM)
+        return head.folds
+
     def fit(self, head: Head, features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, seed: int) -> None:
         """Fit on features (N, F) and class indices (N,), and fill the head's parameters in place.
 

@@ -186,3 +186,31 @@ def test_layers_that_the_head_replaces_need_no_weights(tmp_path: Path, head: tup
     assert report is not None
     assert (report.share, report.missing) == (1.0, ("fc1.filter.weight", "fc1.filter.bias"))
     assert all(torch.equal(t, earlier.backbone.state_dict()[n]) for n, t in later.backbone.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "state"),
+    [
+        (("vgg16", {}), {"features.conv0.weight": torch.ones(64, 3, 7, 7)}),
+        (("light_cnn", {}), {"features.0.filter.weight": torch.ones(96)}),
+    ],
+    ids=["names", "shapes"],
+)
+def test_a_strangers_file_is_told_not_raised(
+    tmp_path: Path, backbone: tuple[str, dict[str, Any]], state: dict[str, torch.Tensor]
+) -> None:
+    torch.save(state, tmp_path / "other.pt")
+    with pytest.raises(InputError, match="of this architecture"):
+        build_network(
+            backbone=backbone, head=("linear", {}), shape=InputShape(channels=3, size=32), classes=7,
+            weights=tmp_path / "other.pt",
+        )  # fmt: skip
+
+
+def test_batch_normalisation_without_its_statistics_is_refused(tmp_path: Path) -> None:
+    net = ScratchCNN(GREY, blocks=[{"filters": 4}, {"filters": 4}])
+    torch.save(dict(net.named_parameters()), tmp_path / "parameters.pt")
+    with pytest.raises(InputError, match=r"statistics of batch normalisation, too, but 4 of them are absent"):
+        load_weights(ScratchCNN(GREY, blocks=[{"filters": 4}, {"filters": 4}]), tmp_path / "parameters.pt")
+    torch.save(net.state_dict(), tmp_path / "state.pt")
+    assert load_weights(ScratchCNN(GREY, blocks=[{"filters": 4}, {"filters": 4}]), tmp_path / "state.pt").missing == ()

@@ -162,3 +162,9 @@ def test_entries_carry_no_clock(tmp_path):
     save_posteriors(tmp_path / "p.npz", **content())
     with zipfile.ZipFile(tmp_path / "p.npz") as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+@pytest.mark.parametrize("seed", [None, 0, 7])
+def test_the_seed_of_the_views_is_kept(tmp_path, seed):
+    save_posteriors(tmp_path / "p.npz", **content(), views_seed=seed)
+    assert load_posteriors(tmp_path / "p.npz").views_seed == seed

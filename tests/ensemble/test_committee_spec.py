@@ -284,3 +284,33 @@ def test_name_of_both_a_member_and_a_group():
     problem = "committee: Expected different names for members and groups, but 'a' is both."
     assert check_committee({}, {"a": ["a"], "b": ["a"]}) == [problem]
     assert check_committee({}, {"a": ["a"], "b": []}) == []
+
+
+BOTH = ["members", "fused"]
+DEEP = {"rule": "mean", "calibrate": BOTH, "over": ["five", {"groups": "family", "calibrate": BOTH}]}
+for _ in range(MAX_DEPTH - 3):
+    DEEP = {"rule": "mean", "calibrate": BOTH, "over": [DEEP, "vgg"]}
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"calibrate": BOTH, "over": [{"calibrate": BOTH, "over": ["five", {"groups": "disagreement"}]}]},
+        {"calibrate": BOTH, "over": [{"groups": "family", "calibrate": BOTH}]},
+        {"rule": "temperature", "over": [{"groups": "disagreement", "within": {"calibrate": BOTH}}]},
+        DEEP,
+    ],
+    ids=["pending below temperatures", "calibrated groups", "written temperature", "deepest"],
+)
+def test_a_tree_that_is_planned_is_never_too_deep_later(tree):
+    assert check_committee(tree, MEMBERS) == []
+    settled = settle_groups(resolve_committee(tree, MEMBERS, evidence=KNOWN), VOTES)
+    assert settled.settled
+    assert resolve_committee(settled.tree(), MEMBERS) == settled
+
+
+def test_temperatures_of_themselves_end():
+    tree = {"rule": "temperature"}
+    tree["over"] = [tree]
+    message = f"Expected a committee of at most {MAX_DEPTH} levels, but got a node below them."
+    assert [problem.partition(": ")[2] for problem in check_committee(tree, MEMBERS)] == [message]

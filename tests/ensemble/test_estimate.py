@@ -128,3 +128,11 @@ def test_a_member_that_is_missing_out_of_fold():
     seen = OutOfFold(posteriors={"m1": posteriors["m1"]}, labels=labels)
     with pytest.raises(InputError, match="Expected probabilities of m0, but got only m1"):
         estimate(node(posteriors), posteriors, labels, fit_on=seen)
+
+
+def test_a_temperature_fitted_on_other_faces_is_corrected_on_these():
+    posteriors, labels = members(9, 3, 400, 1.0)
+    sharper = {name: p**3 / (p**3).sum(axis=1, keepdims=True) for name, p in members(10, 3, 400, 1.0)[0].items()}
+    seen = OutOfFold(posteriors=sharper, labels=members(10, 3, 400, 1.0)[1])
+    tree = node(posteriors, rule="mean", calibrate=["fused"])
+    assert estimate(tree, posteriors, labels, fit_on=seen).temperature not in (None, 1.0)

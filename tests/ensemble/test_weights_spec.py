@@ -88,6 +88,34 @@ def test_weights_from_elsewhere_replace_the_default_ones() -> None:
     assert merged(defaults, {"weights": "random"})["weights"] == "random"
 
 
+OF_ONE = {"licence": "MIT", "training_set": "faces", "source": "u", "sha256": A}
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "result"),
+    [
+        ({"file": "a.pt", "minimum": 0.5, **OF_ONE}, {"file": "b.pt"}, {"file": "b.pt", "minimum": 0.5}),
+        ({"file": "a.pt", **OF_ONE}, {"file": "a.pt"}, {"file": "a.pt", **OF_ONE}),
+        ({"file": "a.pt", **OF_ONE}, {"optional": True}, {"file": "a.pt", "optional": True, **OF_ONE}),
+        ({"run": "A", "member": "x"}, {"run": "B"}, {"run": "B"}),
+        ({"run": "A", "member": "x", **OF_ONE}, {"member": "y"}, {"run": "A", "member": "y"}),
+        ("mobilefacenet", {"optional": True}, {"name": "mobilefacenet", "optional": True}),
+        ({"name": "vgg16", "optional": True, "sha256": A}, "vgg16_bn", {"name": "vgg16_bn", "optional": True}),
+        ("mobilefacenet", {"file": "a.pt"}, {"file": "a.pt"}),
+        ("random", "vgg16", "vgg16"),
+        ("vgg16", None, None),
+    ],
+)
+def test_what_a_member_takes_of_the_default_weights(default: Any, own: Any, result: Any) -> None:
+    assert merged({"weights": default}, {"weights": own}) == {"weights": result}
+
+
+def test_parameters_that_are_called_weights_too_are_no_weights() -> None:
+    assert merged({"loss": {"kind": "a", "weights": "x"}}, {"loss": {"weights": {"b": 1}}}) == {
+        "loss": {"kind": "a", "weights": {"b": 1}}
+    }
+
+
 def test_the_spec_is_frozen_and_knows_its_fields() -> None:
     weights = WeightsSpec(file="a.pt")
     with pytest.raises(ValidationError):

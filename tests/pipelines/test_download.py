@@ -187,11 +187,43 @@ def test_a_web_page_is_no_file() -> None:
 def test_files_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / "a file.pt").write_bytes(CONTENT)
     assert get((tmp_path / "a file.pt").as_uri()) == CONTENT
-    assert get("file:a%20file.pt") == CONTENT  # anew, not appended
+    assert get("file:a file.pt") == CONTENT  # anew, not appended
     with pytest.raises(InputError, match="at most 10 bytes"):
-        get("file:a%20file.pt", limit=10)
+        get("file:a file.pt", limit=10)
     with pytest.raises(InputError, match=r"No such file or directory\. Check the path"):
         get("file:absent.pt")
+
+
+@pytest.mark.parametrize("name", ["a%20b.pt", "a#b.pt", "a?b.pt", "a[b.pt"])
+def test_paths_are_taken_as_they_stand(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(CONTENT)
+    assert get(f"file:{name}") == CONTENT
+    assert get(f"file:{tmp_path / name}") == CONTENT
+    assert get((tmp_path / name).as_uri()) == CONTENT
+    assert get((tmp_path / name).as_uri().replace("file://", "FILE://localhost")) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("file://weights/x.pt", r"names the host `weights`\. For a path: .*`file:weights/x\.pt`"),
+        ("file:///a%00b", "null byte"),
+        ("file:~nosuchuser/x.pt", "there is none for `~nosuchuser`"),
+        ("http://[::1/x", r"valid host, but got 'http://\[::1/x': Invalid IPv6 URL"),
+        ("http://127.0.0.1:1/ä.pt", "Expected a URL of plain characters"),
+        ("http://a..b/x", "Expected a URL of plain characters"),
+        ("http://127.0.0.1:one/x", "nonnumeric port"),
+    ],
+)
+def test_urls_that_are_none_are_told_at_once(url: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        get(url, patience=Patience(attempts=2, pause=60))
+
+
+def test_a_length_beyond_all_sense_is_too_large() -> None:
+    with serving(content=CONTENT, length="9" * 5000) as server, pytest.raises(InputError, match="at most 2,000,000"):
+        get(server.url)
+    assert list(TARGET.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("url", ["ftp://host/net.pt", "net.pt", "/tmp/net.pt"])

@@ -307,6 +307,27 @@ def test_more_folds_than_people_are_refused_before_training(store: FaceStore, tm
         make_job(few, tmp_path, folds=20).build()
 
 
+def test_folds_that_leave_too_few_faces_for_the_head_are_refused_before_training(
+    store: FaceStore, tmp_path: Path
+) -> None:
+    def job(least: int) -> Any:
+        fields: dict[str, Any] = {**PIXELS, "head": {"kind": "linear_svm", "folds": least}, "folds": 2}
+        return make_job(store, tmp_path, **fields)
+
+    train = store.split("train")
+    outside = [np.bincount(train.labels[job(20).fold(train) != number], minlength=7) for number in range(2)]
+    few = next(counts for counts in outside if counts.min() < 20)
+    name, total = train.classes[int(few.argmin())], int((train.labels == few.argmin()).sum())
+    with pytest.raises(InputError) as caught:
+        job(20).build()
+    assert str(caught.value) == (
+        f"member `net`: Expected at least 20 training faces of every class outside each of its 2 folds for the head "
+        f"`linear_svm`, but class `{name}` has {few.min()} of {total} there. "
+        f"Leave out its `folds` or take more of them, lower `head.folds`, or add faces."
+    )
+    job(int(np.min(outside))).build()
+
+
 def test_a_head_fitted_at_once_on_features_computed_once(store: FaceStore, tmp_path: Path) -> None:
     job = run(make_job(store, tmp_path, **PIXELS))
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 2, "one for training, one for validation"

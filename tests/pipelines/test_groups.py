@@ -183,7 +183,7 @@ def test_an_edited_tree_may_ask_for_groups(schools: Path, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--groups", "famly"], "--groups.groups: Expected `groups` to be one of 'family', 'input' or 'disagreement', "
+        (["--groups", "famly"], "--groups: Expected `groups` to be one of 'family', 'input' or 'disagreement', "
                                 "but got 'famly'. Did you mean `family`?"),
         (["--groups", "family", "--rule", "meen"], "Did you mean `mean`?"),
         (["--groups", "family", "--prune", "2"], "Expected `--rule` and `--groups` without `--prune`"),

@@ -144,6 +144,22 @@ def test_an_interrupted_feature_computation_goes_on(tmp_path: Path, monkeypatch:
     np.testing.assert_array_equal(parts, whole)
 
 
+def test_a_counter_of_another_file_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    member, faces = make_member(freeze={"until": "backbone"}), make_faces()
+    whole = np.array(cached_features(member, faces, mirrored=False, cache=tmp_path))
+    (path,) = (tmp_path / "features").glob("*.npy")
+    path.unlink()  # to free space, while the counter of an earlier attempt was left
+    path.with_suffix(".json").write_text('{"done": 40}')
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("pipelines.feature_cache._view", killed)  # before the first face
+        cached_features(member, faces, mirrored=False, cache=tmp_path)
+    np.testing.assert_array_equal(cached_features(member, faces, mirrored=False, cache=tmp_path), whole)
+
+
 def test_members_that_need_the_same_features_at_once_compute_them_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

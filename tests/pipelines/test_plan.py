@@ -217,3 +217,27 @@ def test_fingerprint_ignores_name_and_groups_but_nothing_else(tmp_path: Path) ->
     changes = {"seed": 9, "epochs": 99, "batch_size": 7, "clip": 1.0, "ema": 0.5, "select": "last", "precision": "auto"}
     prints = {member.model_copy(update={key: value}).fingerprint("d") for key, value in changes.items()}
     assert len(prints | {member.fingerprint("d")}) == len(changes) + 1
+
+
+@pytest.mark.parametrize("source", ["file", "synthetic"])
+def test_another_kind_of_data_leaves_the_reader_of_the_yaml_behind(tmp_path: Path, source: str) -> None:
+    (tmp_path / "faces.csv").write_text("emotion,pixels,Usage\n")
+    faces = str(tmp_path / "faces.csv")
+    drawn = "{source: synthetic, count: 3000, dedupe: true}"
+    own = drawn if source == "file" else f"{{source: {faces}, reader: fer_csv, classes: {{joy: happy}}, dedupe: true}}"
+    text = f"data: {own}\nmembers: [{{name: a, backbone: {{kind: pixels}}}}]\n"
+    data = make_plan(write(tmp_path, text), data=faces if source == "file" else "synthetic").data
+    assert (data.reader, data.classes, data.options, data.dedupe) == (None, None, {}, True)
+
+
+def test_a_number_of_groups_that_absent_weights_leave_nothing_of_goes_too(tmp_path: Path) -> None:
+    text = """
+data: synthetic
+members:
+  - {name: a, backbone: {kind: pixels}}
+  - {name: b, backbone: {kind: light_cnn}, weights: {file: absent.pt, optional: true}}
+committee: {groups: disagreement, count: 2}
+"""
+    plan = make_plan(write(tmp_path, text))
+    assert [member.name for member in plan.members] == ["a"]
+    assert plan.committee.members == ("a",)

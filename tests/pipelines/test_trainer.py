@@ -177,3 +177,17 @@ def test_biases_and_norms_are_not_decayed_and_frozen_parameters_not_optimised(tm
     spec = make_spec(optimizer={"lr": 0.1, "weight_decay": 0.2}).optimizer
     groups = {(g["lr"], g["weight_decay"]): len(g["params"]) for g in make_optimizer(model, spec).param_groups}
     assert groups == {(0.1, 0.2): 1, (0.1, 0.0): 4}
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_counter_is_restored_where_the_kernels_look_for_it(fused: bool) -> None:
+    """Fused kernels read it beside the parameters, the others on the CPU."""
+    from pipelines.checkpoint import restore_optimizer
+
+    parameter = nn.Parameter(torch.empty(3, device="meta"))
+    optimizer = torch.optim.Adam([parameter])
+    optimizer.defaults["fused"] = fused
+    restore_optimizer(optimizer, {"0/step": torch.tensor(5.0), "0/exp_avg": torch.ones(3)})
+    state = optimizer.state[parameter]
+    assert state["step"].device.type == ("meta" if fused else "cpu")
+    assert state["exp_avg"].device.type == "meta"

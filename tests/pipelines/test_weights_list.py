@@ -82,6 +82,18 @@ def test_path(cli: Cli, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Did you mean" in cli("weights", "path", "mobilefacenets").err
 
 
+def test_folders_that_are_named_come_before_the_variable(cli: Cli, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Path("other", file.name)
+    other.parent.mkdir()
+    other.write_bytes(b"damaged")
+    monkeypatch.setenv("ENSEMBLE_WEIGHTS", "other")
+    assert cli("weights", "path", "mobilefacenet", "--weights", "own").out == f"{file}\n"
+    assert cli("weights", "path", "mobilefacenet").out == f"{other}\n"
+    assert "`ensemble weights fetch mobilefacenet --to other` to replace it" in cli("weights", "verify").err
+    monkeypatch.setenv("ENSEMBLE_WEIGHTS", "~nosuchuser/w")
+    assert "there is none for `~nosuchuser`" in cli("weights", "path", "mobilefacenet").err
+
+
 def test_verify(cli: Cli, file: Path) -> None:
     outcome = cli("weights", "verify", "--weights", "own")
     assert outcome.code == 0

@@ -152,7 +152,52 @@ def test_another_content_is_refused(have: Any) -> None:
     file.write_bytes(b"other")
     text = refusal(of_catalogue("vggface2"))
     assert "to be the weights `vggface2`, whose published sha256 is" in text
-    assert "`ensemble weights fetch vggface2` to replace it" in text
+    assert "`ensemble weights fetch vggface2 --to weights` to replace it" in text
+
+
+def test_folders_are_searched_in_order(have: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = have("vggface2").name
+    places = [Path("weights"), Path(), Path("own"), Path("given")]
+    monkeypatch.setenv("ENSEMBLE_WEIGHTS", "own")
+    for place in places:
+        place.mkdir(exist_ok=True)
+        (place / name).write_bytes(b"tensors")
+        made = plan(of_catalogue("vggface2"), weights_folders=[Path("given")])
+        assert made.weights["vggface2"] == place / name
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files whose digest was computed."""
+    seen: list[Path] = []
+
+    def digest(path: Path) -> str:
+        seen.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr("pipelines.weights_plan.digest_file", digest)
+    return seen
+
+
+def test_each_file_is_read_once_and_none_beside_a_mistake(have: Any, read: list[Path]) -> None:
+    file = have("vggface2")
+    members = [of_catalogue("vggface2"), of_catalogue("vggface2").replace("name: vggface2", "name: again", 1)]
+    for wrong in ("name: c, backbone: {kind: facenett}", "name: c, backbone: {kind: facenet}, weights: {file: no.pt}"):
+        refusal(*members, wrong)
+        assert not read
+    assert set(plan(*members).weights) == {"vggface2", "again"}
+    assert read == [file]
+
+
+def test_a_digest_may_be_written_in_capitals(have: Any) -> None:
+    have("vggface2")
+    sha256 = hashlib.sha256(b"tensors").hexdigest()
+    member = of_catalogue("vggface2").replace(
+        "weights: vggface2", f"weights: {{name: vggface2, sha256: {sha256.upper()}}}"
+    )
+    weights = plan(member).members[0].weights
+    assert weights is not None
+    assert weights.sha256 == sha256
 
 
 def test_where_no_digest_is_published_the_record_counts(have: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,6 +310,11 @@ def test_an_earlier_member_is_found(lender: Path, given: str) -> None:
             "a member with the backbone `light_cnn`, but that of `plain` of `first` is `scratch_cnn`",
         ),
         (
+            f"{OWN}, weights: {{run: ~nosuchuser/first}}",
+            "Expected `~nosuchuser/first` to begin with a home folder, but there is none for `~nosuchuser`",
+        ),
+        (f"{OWN}, weights: {{file: ~nosuchuser/x.pt}}", "members.a.weights.file: Expected `~nosuchuser/x.pt` to begin"),
+        (
             f"{OWN}, weights: {{run: first}}".replace("filters: 4", "filters: 8"),
             "Expected `backbone.blocks` to be [{'filters': 4}] as in `plain` of `first`, but got [{'filters': 8}]",
         ),
@@ -291,6 +341,8 @@ def test_earlier_members_that_are_not_whole_are_refused(lender: Path) -> None:
     assert plan(member.replace("run: first", "run: first, member: plain/folds/0")).weights == {
         "a": copy / "weights.safetensors"
     }
+    other = member.replace("run: first", "run: first, member: plain/folds/0").replace("filters: 4", "filters: 8")
+    assert "as in `plain/folds/0` of `first`" in refusal(other)
     (weights.parent / "spec.json").write_text(json.dumps({"kind": "outside"}))
     assert "is an outside member itself" in refusal(member)
     (lender / "manifest.json").unlink()
