@@ -208,6 +208,21 @@ class DataSpec(BaseModel):
     dedupe: bool = False
     classes: Classes | None = None
 
+    @classmethod
+    def redirected(cls, given: Mapping[str, Any], source: str) -> dict[str, Any]:
+        """What a YAML says of its data, with another source.
+
+        Reader, its options and class names go if that is of another kind, drawn and not read or the other way round.
+
+        Example:
+            >>> DataSpec.redirected({"source": "synthetic", "count": 300, "dedupe": True}, "faces.zip")
+            {'source': 'faces.zip', 'dedupe': True}
+        """
+        if (given.get("source") == "synthetic") == (source == "synthetic"):
+            return {**given, "source": source}
+        kept = set(cls.model_fields) - {"reader", "classes"}
+        return {**{key: value for key, value in given.items() if key in kept}, "source": source}
+
     @property
     def options(self) -> dict[str, Any]:
         """Options of the reader."""

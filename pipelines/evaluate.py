@@ -84,12 +84,7 @@ def evaluate_committee(
         answers = _from_bank(folder, seed=int(content["seed"]))
     else:
         own = DataSpec.model_validate(content["data"])
-        # What the fit said of reader, votes and classes is of its own source.
-        spec = (
-            own
-            if data is None
-            else DataSpec(source=data, classes=None if classes is None else dict(classes), align=own.align)
-        )
+        spec = own if data is None else _elsewhere(own, data, classes)
         own_faces = split == "validation" and data is None
         answers = _from_networks(folder, content, split, spec, own_faces, views, device, console, workspace)
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation and split == "validation" else {}
@@ -104,6 +99,12 @@ def evaluate_committee(
     console.result("\n".join(evaluation_words(report)))
     console.note(f"report: {place}")
     return report
+
+
+def _elsewhere(own: DataSpec, source: str, classes: Mapping[str, str | None] | None) -> DataSpec:
+    """Other faces, read and aligned alike; votes and class names are of the fit's own source."""
+    given = {**DataSpec.redirected(own.model_dump(exclude_none=True), source), "classes": classes}
+    return DataSpec.model_validate({key: value for key, value in given.items() if key not in ("votes", "dedupe")})
 
 
 def _from_bank(folder: Path, *, seed: int) -> Answers:

@@ -93,7 +93,7 @@ def make_plan(
     content = read_yaml(path)
     drawn = {_mapping(content.get("data", "synthetic")).get("source"), data} <= {"synthetic", None}
     if data is not None:
-        content["data"] = _other_source(_mapping(content.get("data", "synthetic")), data)
+        content["data"] = DataSpec.redirected(_mapping(content.get("data", "synthetic")), data)
     if isinstance(content.get("tune"), Mapping):
         content["tune"] = {**content["tune"], **(tune or {})}
     problems: list[Problem] = [
@@ -146,14 +146,6 @@ def _mapping(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         return {"source": value}
     return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _other_source(given: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The YAML's data with another source; what it says of a reader or of classes goes if that is of another kind."""
-    if (given.get("source") == "synthetic") == (source == "synthetic"):
-        return {**given, "source": source}
-    kept = set(DataSpec.model_fields) - {"reader", "classes"}
-    return {**{key: value for key, value in given.items() if key in kept}, "source": source}
 
 
 def _check_scalars(content: Mapping[str, Any]) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ensemble.canonical import digest_of
-from ensemble.spec import FreezeSpec, MemberSpec
+from ensemble.spec import _FINGERPRINT_VERSION, FreezeSpec, MemberSpec
 from ensemble.spec_check import check_spec
 from ensemble.unfreeze_spec import UnfreezeSpec
 
@@ -67,7 +67,7 @@ def test_fields_that_are_not_set_leave_the_fingerprint_as_it_was_before_there_we
     assert "unfreeze" not in written
     for name in ("name", "groups"):
         del written[name]
-    assert spec.fingerprint("data") == digest_of({"version": 2, "data": "data", "member": written})
+    assert spec.fingerprint("data") == digest_of({"version": _FINGERPRINT_VERSION, "data": "data", "member": written})
 
 
 def test_fields_that_are_set_change_the_fingerprint_and_survive_being_written() -> None:

@@ -137,7 +137,8 @@ def test_the_ui_serves_the_runs(tiny: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen([sys.executable, "-m", "pipelines.cli", "ui", "--port", str(port)], env=ENV) as server:
+    command = [sys.executable, "-m", "pipelines.cli", "ui", "--port", str(port)]
+    with subprocess.Popen(command, env=ENV, preexec_fn=_mind_ctrl_c) as server:
         try:
             body = json.dumps({"filter": f"name = '{EXPERIMENT}'", "max_results": 5}).encode()
             request = urllib.request.Request(f"{url}/api/2.0/mlflow/experiments/search", body, JSON)
@@ -149,7 +150,15 @@ def test_the_ui_serves_the_runs(tiny: Path) -> None:
             assert b"<html" in answer(urllib.request.Request(url), server)
         finally:
             server.send_signal(signal.SIGINT)
-            server.wait(timeout=60)
+            try:
+                server.wait(timeout=60)
+            finally:
+                server.kill()
+
+
+def _mind_ctrl_c() -> None:
+    """Tests that a shell runs in the background inherit that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def answer(request: urllib.request.Request, server: subprocess.Popen[bytes]) -> bytes:
