@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -165,14 +165,19 @@ def check_probs(probs: npt.ArrayLike) -> Probs:
         raise InputError(
             f"Expected probabilities of shape (members, samples, classes) and at least 1 member, but got {array.shape}."
         )
+    far = np.abs(np.einsum("mnk->mn", array) - 1.0)  # how far each row is from 1; several times faster than `sum`
+    if array.size and not (far.max() <= _TOLERANCE and array.min() >= -_TOLERANCE):  # a NaN fails both
+        _refuse(array, far)
+    return array
+
+
+def _refuse(array: Probs, far: Probs) -> NoReturn:
+    """Name the first of the rows that hold no probabilities."""
     if not np.isfinite(array).all():
         member, face, _ = np.argwhere(~np.isfinite(array))[0]
         raise InputError(f"Expected finite probabilities, but got {array[member, face]} from member {member}.")
-    off = (np.abs(array.sum(axis=2) - 1.0) > _TOLERANCE) | (array.min(axis=2) < -_TOLERANCE)  # (M, N)
-    if off.any():
-        member, face = np.argwhere(off)[0]
-        raise InputError(f"Expected probabilities that sum to 1, but got {array[member, face]} from member {member}.")
-    return array
+    member, face = np.argwhere((far > _TOLERANCE) | (array.min(axis=2) < -_TOLERANCE))[0]
+    raise InputError(f"Expected probabilities that sum to 1, but got {array[member, face]} from member {member}.")
 
 
 def check_labels(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:

@@ -17,9 +17,10 @@ from ensemble.class_map import ClassMap
 from ensemble.outside_spec import BorrowedSpec
 from ensemble.spec import MemberSpec
 from pipelines.atomic import replacing, write_json
-from pipelines.bundle import REPORT, read_json
-from pipelines.member import SPEC, WEIGHTS, Member, read_spec_file
-from pipelines.member_fit import CHECKPOINT, HISTORY, FitData
+from pipelines.bundle import HISTORY, REPORT, SPEC, WEIGHTS, read_json
+from pipelines.checkpoint import CHECKPOINT
+from pipelines.member import Member, read_spec_file
+from pipelines.member_fit import FitData
 from pipelines.member_job import Listener, MemberJob
 from pipelines.outside_plan import loan_map
 

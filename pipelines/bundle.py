@@ -19,9 +19,12 @@ from pipelines.workspace import MANIFEST
 
 __all__ = [
     "COMMITTEE",
+    "HISTORY",
     "POSTERIORS",
     "PRUNED",
     "REPORT",
+    "SPEC",
+    "WEIGHTS",
     "read_committee",
     "read_json",
     "seal",
@@ -36,6 +39,9 @@ PRUNED = "pruned.json"
 """Says which committee a smaller one is out of; a fit into its folder removes it."""
 
 REPORT = "report.json"
+SPEC = "spec.json"
+HISTORY = "history.json"
+WEIGHTS = "weights.safetensors"
 _NOT_SEALED = {MANIFEST, "tracking.json", ".lock"}
 _FORMAT = "ensemble bundle 1"
 

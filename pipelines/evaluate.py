@@ -22,7 +22,6 @@ from backbones.errors import InputError
 from ensemble.ablation import added_one_by_one, left_out_one_by_one
 from ensemble.calibration import ReliabilityBin, cross_calibrated
 from ensemble.class_map import ClassMap, Wanted
-from ensemble.committee import Committee
 from ensemble.estimate import nested_probs
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
@@ -80,15 +79,15 @@ def evaluate_committee(
     views = int(content["views"]) if tta is None else tta
     if views < 1:
         raise InputError(f"Expected `--tta` to be at least 1, but got {views}.")
-    if split == "validation" and data is None and views == int(content["views"]):
+    own_faces = split == "validation" and data is None
+    if own_faces and views == int(content["views"]):
         answers = _from_bank(folder, seed=int(content["seed"]))
     else:
         own = DataSpec.model_validate(content["data"])
         spec = own if data is None else _elsewhere(own, data, classes)
-        own_faces = split == "validation" and data is None
         answers = _from_networks(folder, content, split, spec, own_faces, views, device, console, workspace)
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation and split == "validation" else {}
-    basis = {"basis": read_json(folder / REPORT).get("basis")} if split == "validation" and data is None else {}
+    basis = {"basis": read_json(folder / REPORT).get("basis")} if own_faces else {}
     report = {"committee_folder": folder.name, "split": split, "views": views, **evaluation(answers), **basis, **steps}
     if split == "test":
         _record_look(folder, report, workspace, console)
@@ -114,19 +113,13 @@ def _from_bank(folder: Path, *, seed: int) -> Answers:
         nested = committee(bank.posteriors)  # fitted on training faces: these are held out
     else:
         nested = nested_probs(committee.root.node, bank.posteriors, bank.labels, seed=seed)
+    # Where the rules and the temperature were fitted on these faces, both are cross-fitted.
+    scaled = committee.temperature not in (None, 1.0)
+    calibrated = cross_calibrated(nested, bank.labels, seed=seed) if scaled else committee.calibrated(nested)
     return Answers(
-        committee=nested, calibrated=_calibrated(committee, nested, bank.labels, seed=seed, own_faces=True),
-        temperature=committee.temperature, members=bank.posteriors, labels=bank.labels, classes=committee.classes,
+        committee=nested, calibrated=calibrated, temperature=committee.temperature, members=bank.posteriors,
+        labels=bank.labels, classes=committee.classes,
     )  # fmt: skip
-
-
-def _calibrated(
-    committee: Committee, probs: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], *, seed: int, own_faces: bool
-) -> npt.NDArray[np.float64]:
-    """The committee's probabilities at its temperature, cross-fitted on the faces that it was fitted on."""
-    if own_faces and committee.temperature not in (None, 1.0):
-        return cross_calibrated(probs, labels, seed=seed)
-    return committee.calibrated(probs)
 
 
 def _from_networks(
@@ -181,14 +174,10 @@ def _from_networks(
                 milliseconds=cost * count,
             )
         )  # fmt: skip
-    # With other views than the fit's, predictions are calibrated by the stored temperature, and so is the report.
-    refitted = own_faces and views == int(content["views"])
-    calibrated = _calibrated(
-        predictor.committee, committee, faces.labels, seed=int(content["seed"]), own_faces=refitted
-    )
     return Answers(
-        committee=committee, calibrated=calibrated, temperature=predictor.committee.temperature, members=members,
-        labels=faces.labels, classes=predictor.classes, curve=tuple(curve),
+        committee=committee, calibrated=predictor.committee.calibrated(committee),
+        temperature=predictor.committee.temperature, members=members, labels=faces.labels, classes=predictor.classes,
+        curve=tuple(curve),
     )  # fmt: skip
 
 

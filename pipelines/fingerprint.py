@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from backbones.errors import InputError
 from pipelines.atomic import write_json
 
-__all__ = ["FileFacts", "digest_file", "digest_folder", "digest_text"]
+__all__ = ["FileFacts", "checked_digest", "digest_file", "digest_folder", "digest_text"]
 
 _SETTLED_NS = 2_000_000_000
 
@@ -33,6 +34,25 @@ def digest_file(path: Path) -> str:
     """sha256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checked_digest(path: Path, expected: str | None, digest: Callable[[Path], str | None] = digest_file) -> str | None:
+    """sha256 of a file, which is the one expected if there is one.
+
+    Args:
+        path: The file.
+        expected: Its sha256, or None if any will do.
+        digest: Reads the sha256 of a file, or gives None without reading: then the file only has to be there.
+
+    Raises:
+        InputError: The file is missing, or has another sha256.
+    """
+    if not path.is_file():
+        raise InputError(f"Expected the file `{path}`, but it is missing.")
+    found = digest(path)
+    if found is not None and expected not in (None, found):
+        raise InputError(f"Expected sha256 {expected}, but `{path}` has {found}. Is it the right file, and whole?")
+    return found
 
 
 def digest_folder(folder: Path, names: Iterable[str]) -> str:

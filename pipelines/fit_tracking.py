@@ -20,7 +20,7 @@ from ensemble.perturbation import fuse_views
 from ensemble.predictions import Predictions
 from ensemble.spec import MemberSpec
 from ensemble.weights_spec import RANDOM
-from pipelines.bundle import sealed_files
+from pipelines.bundle import POSTERIORS, sealed_files
 from pipelines.console import Console
 from pipelines.figure import confusion_figure
 from pipelines.leaderboard import scores
@@ -137,7 +137,7 @@ class FitTracking:
         spec = read_spec_file(folder)
         if spec.get("kind") != OUTSIDE:
             self.tracker.epochs(name, json.loads((folder / "history.json").read_text(encoding="utf-8")))
-        stored = load_posteriors(folder / "posteriors.npz").splits["validation"]
+        stored = load_posteriors(folder / POSTERIORS).splits["validation"]
         facts = {key: spec[key] for key in ("parameters", "seconds", "best_epoch")}
         facts |= {f"out_of_fold/{key}": spec.get(f"out_of_fold_{key}") for key in ("accuracy", "nll")}
         extra = {key: value for key, value in facts.items() if value is not None}

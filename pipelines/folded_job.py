@@ -22,12 +22,12 @@ from ensemble.metric import accuracy, nll
 from ensemble.perturbation import fuse_views
 from pipelines.atomic import write_json
 from pipelines.batches import derived_seed
-from pipelines.bundle import POSTERIORS
-from pipelines.checkpoint import mean_history
+from pipelines.bundle import HISTORY, POSTERIORS, SPEC, WEIGHTS
+from pipelines.checkpoint import CHECKPOINT, mean_history
 from pipelines.estimators import ESTIMATORS
 from pipelines.folded_member import mean_of_copies
-from pipelines.member import SPEC, WEIGHTS, Member, read_spec_file
-from pipelines.member_fit import CHECKPOINT, HISTORY, FitData
+from pipelines.member import Member, read_spec_file
+from pipelines.member_fit import FitData
 from pipelines.member_folder import FOLDED, copy_folder, plan_folds
 from pipelines.member_job import Listener, MemberJob
 from pipelines.split import deal_folds

@@ -13,7 +13,7 @@ from ensemble.committee import Committee
 from ensemble.committee_spec import CommitteeNode, asks_for_groups, group_notes, resolve_committee
 from ensemble.grouping import Evidence, traits_of
 from pipelines.atomic import write_json, write_text
-from pipelines.bundle import COMMITTEE, REPORT, read_json, seal, unseal
+from pipelines.bundle import COMMITTEE, REPORT, SPEC, read_json, seal, unseal
 from pipelines.console import Console
 from pipelines.leaderboard import HEADER, markdown, member_row, rows_of, rule_estimates
 from pipelines.origin import stored_origins
@@ -61,7 +61,7 @@ def fuse_stored(
     """
     bank = stored_posteriors(folder, node.members)
     posteriors, labels = bank.posteriors, bank.labels
-    specs = {name: read_json(folder / "members" / name / "spec.json") for name in node.members}
+    specs = {name: read_json(folder / "members" / name / SPEC) for name in node.members}
     committee = bank.fit(node, seed=seed)
     estimates = rule_estimates(node, posteriors, labels, seed=seed, every_rule=every_rule, fit_on=bank.out_of_fold)
     committee = replace(committee, temperature=estimates["committee"].temperature)  # of faces held out of the fit

@@ -15,14 +15,13 @@ from pydantic import ValidationError
 from backbones.errors import InputError, nearest
 from ensemble.outside_spec import OUTSIDE
 from ensemble.spec import MemberSpec
-from pipelines.bundle import read_json
+from pipelines.bundle import SPEC, WEIGHTS, read_json
 from pipelines.committee_folder import find_committee
-from pipelines.fingerprint import digest_file
+from pipelines.fingerprint import checked_digest, digest_file
 from pipelines.home_path import expanded
+from pipelines.workspace import MANIFEST
 
 __all__ = ["LentMember", "find_lender", "find_lent_member"]
-
-_WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,7 @@ class LentMember:
     @property
     def weights(self) -> Path:
         """The state of its network."""
-        return self.folder / _WEIGHTS
+        return self.folder / WEIGHTS
 
 
 def find_lender(text: str, folder: Path, *, field: str) -> Path:
@@ -63,7 +62,7 @@ def find_lender(text: str, folder: Path, *, field: str) -> Path:
         InputError: There is none, or it is unfinished.
     """
     beside = folder / expanded(text)
-    if (beside / "manifest.json").is_file():
+    if (beside / MANIFEST).is_file():
         return beside
     try:
         return find_committee(text)
@@ -85,7 +84,7 @@ def find_lent_member(
     Raises:
         InputError: There is no such member, it has no network, or it is damaged or of another version.
     """
-    names = read_json(lender / "manifest.json").get("members", [])
+    names = read_json(lender / MANIFEST).get("members", [])
     if name is None and len(names) == 1:
         name = str(names[0])
     if str(name).partition("/")[0] not in names:
@@ -93,7 +92,7 @@ def find_lent_member(
             f"Expected `member` to be one of the members of `{lender}`, but got {name!r}. {nearest(str(name), names)}"
         )
     source = lender / "members" / str(name)
-    content = read_json(source / "spec.json")
+    content = read_json(source / SPEC)
     if content.get("kind") == OUTSIDE:
         raise InputError(
             f"Expected a member with a network, but `{name}` of `{lender}` is an outside member itself. "
@@ -109,17 +108,7 @@ def find_lent_member(
             f"Expected a member with one network, but `{name}` of `{lender}` was trained in {spec.folds} folds. "
             f"Name one of its copies: `member: {name}/folds/0`."
         )
-    sha256 = _digest(source / _WEIGHTS, content.get("weights_sha256"), digest)
+    sha256 = checked_digest(source / WEIGHTS, content.get("weights_sha256"), digest)
     return LentMember(
         name=str(name), committee=lender.resolve().name, folder=source, spec=spec, content=content, sha256=sha256
     )
-
-
-def _digest(path: Path, expected: str | None, digest: Callable[[Path], str | None]) -> str | None:
-    """sha256 of the file, if it is read; it is the one expected if there is one."""
-    if not path.is_file():
-        raise InputError(f"Expected the file `{path}`, but it is missing.")
-    found = digest(path)
-    if found is not None and expected not in (None, found):
-        raise InputError(f"Expected sha256 {expected}, but `{path}` has {found}. Is it the right file, and whole?")
-    return found

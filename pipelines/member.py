@@ -24,15 +24,13 @@ from backbones.network import Network, build_network
 from backbones.weights import LoadReport
 from ensemble.class_map import ClassMap
 from ensemble.spec import MemberSpec
+from pipelines.bundle import SPEC, WEIGHTS
 from pipelines.checkpoint import load_tensors
 from pipelines.forward import forward_all, softmax
 from pipelines.image_file import to_face
 from pipelines.input_layer import InputLayer
 
-__all__ = ["SPEC", "WEIGHTS", "Member", "read_spec_file"]
-
-SPEC = "spec.json"
-WEIGHTS = "weights.safetensors"
+__all__ = ["Member", "read_spec_file"]
 
 
 @dataclass(kw_only=True)

@@ -23,20 +23,19 @@ from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
 from pipelines.augmentation import Augmentation
 from pipelines.batches import FaceBatches, FeatureBatches
+from pipelines.bundle import HISTORY, SPEC, WEIGHTS
 from pipelines.checkpoint import CHECKPOINT, Progress, save_tensors
 from pipelines.device import describe_device, resolve_precision
 from pipelines.estimators import ESTIMATORS
 from pipelines.feature_cache import cached_features
 from pipelines.fingerprint import digest_file
 from pipelines.forward import forward_all, softmax
-from pipelines.member import SPEC, WEIGHTS, Member
+from pipelines.member import Member
 from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson, Unfreezing
 from pipelines.weights_report import report_facts
 
-__all__ = ["CHECKPOINT", "FitData", "fit_member", "member_fingerprint"]
-
-HISTORY = "history.json"
+__all__ = ["FitData", "fit_member", "member_fingerprint"]
 
 
 @dataclass(frozen=True, kw_only=True)

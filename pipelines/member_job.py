@@ -91,7 +91,6 @@ class MemberJob:
             InputError: A name, a parameter, the input or the weights are not right.
         """
         Augmentation(self.spec.augment)
-        self._check_weights()
         train = self.store.split("train")
         if self.spec.targets == "votes":
             train.targets(use_votes=True)
@@ -147,6 +146,7 @@ class MemberJob:
 
     def _make(self, data: FitData, listen: Listener, advance: Callable[[int, int], None]) -> None:
         """Write the member's folder, all but its posteriors."""
+        self._check_weights()
         watcher = _Told(self.spec.name, self.spec.epochs, listen)
         member = self.build()
         if member.report is not None:

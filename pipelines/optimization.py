@@ -23,8 +23,7 @@ def make_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimiz
     none is touched, not even by its decay. Adam's fused kernels pass over the parameters once and not ten times,
     which tells where a fully connected layer is wide; those of torch's SGD cannot take in parameters at a later epoch.
     """
-    staged = spec.layer_decay is not None or spec.backbone_lr is not None
-    groups = _staged(model, spec) if staged else _flat(model, spec)
+    groups = _groups(model, spec)
     match spec.kind:
         case "sgd":
             nesterov = spec.nesterov and spec.momentum > 0
@@ -37,16 +36,11 @@ def make_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimiz
             return torch.optim.RMSprop(groups, lr=spec.lr, momentum=spec.momentum)
 
 
-def _flat(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, Any]]:
-    """One rate for everything."""
-    return [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in _grouped(model, spec, lambda _: spec.lr).items()
-    ]
+def _groups(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, Any]]:
+    """A rate per stage of the backbone: a share of the head's, which the schedule keeps from the first update on.
 
-
-def _staged(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, Any]]:
-    """A rate per stage of the backbone: a share of the head's, which the schedule keeps from the first update on."""
+    Without `backbone_lr` and `layer_decay` all shares are 1.
+    """
     depths, layer_decay = _depths(model), spec.layer_decay or 1.0
     backbone = (spec.backbone_lr or spec.lr) / spec.lr
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from backbones.errors import InputError
 from ensemble.outside_spec import OutsideSpec
 from ensemble.spec import MemberSpec
-from pipelines.bundle import read_json
+from pipelines.bundle import SPEC, read_json
 from pipelines.outside_plan import AnyOutsideSpec
 
 __all__ = ["planned_origins", "stored_origins"]
@@ -40,7 +40,7 @@ def stored_origins(folder: Path, members: Sequence[str]) -> dict[str, MemberSpec
 
 
 def _read(folder: Path) -> MemberSpec | None:
-    content = read_json(folder / "spec.json").get("spec", {})
+    content = read_json(folder / SPEC).get("spec", {})
     if "backbone" not in content:
         return None
     try:

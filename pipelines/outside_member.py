@@ -16,10 +16,10 @@ from ensemble.metric import accuracy, nll
 from ensemble.outside_spec import OUTSIDE, OutsideSpec
 from ensemble.perturbation import fuse_views
 from pipelines.atomic import write_json
-from pipelines.bundle import POSTERIORS
+from pipelines.bundle import POSTERIORS, SPEC
+from pipelines.checkpoint import CHECKPOINT
 from pipelines.face_store import FaceStore
-from pipelines.member import SPEC
-from pipelines.member_fit import CHECKPOINT, FitData
+from pipelines.member_fit import FitData
 from pipelines.member_folder import is_finished
 from pipelines.posterior_file import read_posterior_file
 

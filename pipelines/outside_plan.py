@@ -11,8 +11,8 @@ from ensemble.class_map import ClassMap
 from ensemble.outside_spec import BorrowedSpec, OutsideSpec
 from ensemble.spec import MemberSpec
 from ensemble.spec_check import check_spec
-from pipelines.bundle import read_json
-from pipelines.fingerprint import digest_file
+from pipelines.bundle import SPEC, read_json
+from pipelines.fingerprint import checked_digest
 from pipelines.home_path import expanded
 from pipelines.lent_member import find_lender, find_lent_member
 from pipelines.posterior_file import read_posterior_file
@@ -75,7 +75,7 @@ def outside_row(spec: AnyOutsideSpec, place: Path, by_heart: bool) -> tuple[str,
     end = ("", "") if by_heart else ("",)
     if isinstance(spec, OutsideSpec):
         return (spec.name, place.name, "", "", f"rows: {len(read_posterior_file(place).ids):,}", *end)
-    content = read_json(place / "spec.json")
+    content = read_json(place / SPEC)
     whose = f"{spec.committee.member} of {Path(spec.committee.folder).name}"
     classes = ClassMap.of(content["classes"], spec.committee.classes or {}, where=whose).target
     return (spec.name, whose, f"{content['parameters']:,}", "0", f"({len(classes)},)", *end)
@@ -123,7 +123,7 @@ def _with_file(spec: OutsideSpec, folder: Path, classes: Sequence[str] | None) -
         looked = f"`{given.parent}`" if given.is_absolute() else f"`{folder}` and `{Path()}`"
         raise InputError(f"Expected a file of posteriors, but there is no {spec.posteriors.file!r} in {looked}.")
     read_posterior_file(path).check(classes, spec.posteriors.classes)
-    sha256 = _digest(path, spec.posteriors.sha256)
+    sha256 = checked_digest(path, spec.posteriors.sha256)
     update = spec.posteriors.model_copy(update={"file": str(path.resolve()), "sha256": sha256})
     return spec.model_copy(update={"posteriors": update}), path
 
@@ -154,7 +154,7 @@ def loan_map(spec: BorrowedSpec, source: Path, classes: Sequence[str] | None) ->
     Raises:
         InputError: A class has no place among the data's, or one of the data's is unknown to the member.
     """
-    loan, content = spec.committee, read_json(source / "spec.json")
+    loan, content = spec.committee, read_json(source / SPEC)
     inner = ClassMap.stored(content, f"`{source / 'spec.json'}`")
     where, wanted = f"member `{loan.member}` of `{loan.folder}`", loan.classes or {}
     if classes is None:
@@ -167,13 +167,3 @@ def loan_map(spec: BorrowedSpec, source: Path, classes: Sequence[str] | None) ->
     outer = ClassMap.between(content["classes"], classes, wanted, where=where, remedy=remedy)
     whole = outer if inner is None else inner.then(outer)
     return None if whole.is_identity else whole
-
-
-def _digest(path: Path, expected: str | None) -> str:
-    """sha256 of the file, which is the one expected if there is one."""
-    if not path.is_file():
-        raise InputError(f"Expected the file `{path}`, but it is missing.")
-    found = digest_file(path)
-    if expected not in (None, found):
-        raise InputError(f"Expected sha256 {expected}, but `{path}` has {found}. Is it the right file, and whole?")
-    return found

@@ -18,11 +18,12 @@ from ensemble.metric import accuracy
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
 from pipelines.batches import derived_seed
+from pipelines.bundle import HISTORY
 from pipelines.checkpoint import mean_history
 from pipelines.feature_cache import cached_features
 from pipelines.forward import forward_all, softmax
 from pipelines.member import Member, read_spec_file
-from pipelines.member_fit import HISTORY, FitData, fit_member, member_fingerprint
+from pipelines.member_fit import FitData, fit_member, member_fingerprint
 from pipelines.member_folder import is_finished
 from pipelines.trainer import Watcher
 from pipelines.tune_data import TuneData, drawn

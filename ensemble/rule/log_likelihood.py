@@ -91,7 +91,7 @@ class _Problem:
 
     def residual(self, w: Probs, z: Probs, target: float) -> float:
         """How far (w, z) is from optimal: stationarity up to a constant, and complementarity."""
-        gradient = -(self.likelihoods / (self.likelihoods @ w)[:, None]).mean(axis=0) + 2.0 * self.penalty * w
+        gradient = 2.0 * self.penalty * w - (1.0 / (self.likelihoods @ w)) @ self.likelihoods / len(self.likelihoods)
         slack = gradient - z
         return float(np.hypot(np.linalg.norm(slack - slack.mean()), np.linalg.norm(w * z - target)))
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pipelines.atomic import write_json
+from pipelines.bundle import SPEC, WEIGHTS
 from pipelines.checkpoint import CHECKPOINT, Progress, save_checkpoint
-from pipelines.member import SPEC, WEIGHTS
 from pipelines.member_folder import FOLDED, copy_folder, is_finished, make_room, plan_folds
 
 F, G = "f" * 64, "0" * 64

@@ -16,8 +16,9 @@ from backbones.freeze import frozen_stages
 from ensemble.expression import EXPRESSIONS
 from ensemble.faces import Faces, content_digest, digest_of_ids
 from ensemble.spec import MemberSpec
+from pipelines.bundle import WEIGHTS
 from pipelines.checkpoint import Progress
-from pipelines.member import WEIGHTS, Member
+from pipelines.member import Member
 from pipelines.member_fit import HISTORY, FitData, fit_member
 from pipelines.trainer import Watcher
 
