@@ -17,6 +17,7 @@ from backbones.errors import EnsembleError, InputError
 from pipelines.command.data import app as data_app
 from pipelines.command.members import app as members_app
 from pipelines.command.option import Classes, Committee, Data, Device, Members, Quiet, Weights
+from pipelines.command.predict import predict
 from pipelines.command.weights import app as weights_app
 from pipelines.environment import prepare_environment
 
@@ -36,23 +37,6 @@ app.add_typer(data_app, name="data")
 
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-class Vote(StrEnum):
-    """How one member's votes over the views are fused."""
-
-    mean_probability = "mean_probability"
-    mean_logit = "mean_logit"
-    hard_vote = "hard_vote"
-
-
-class DetectMode(StrEnum):
-    """Where faces are searched for."""
-
-    auto = "auto"
-    mtcnn = "mtcnn"
-    haar = "haar"
-    none = "none"
 
 
 class Split(StrEnum):
@@ -116,52 +100,7 @@ def tune(
     tune_member(plan, out=out, device=device, track=track, quiet=quiet)
 
 
-@app.command()
-def predict(
-    inputs: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="INPUT", help="Images, folders, zips, globs, or one labelled data set."),
-    ] = None,
-    tta: Annotated[int, typer.Option(help="Perturbed views of each face that every member votes over.")] = 1,
-    out: Annotated[Path, typer.Option(help="Prediction file: .csv, .jsonl or .parquet.")] = Path("predictions.csv"),
-    committee: Committee = None,
-    detect: Annotated[DetectMode, typer.Option(help="Where and how to look for faces.")] = DetectMode.auto,
-    vote: Annotated[Vote, typer.Option(help="How one member's views are fused.")] = Vote.mean_probability,
-    batch_size: Annotated[int, typer.Option(help="Faces in memory at a time; never changes an answer.")] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of the views.")] = 0,
-    calibrated: Annotated[
-        bool, typer.Option("--calibrated", help="Probabilities at the committee's temperature; no vote changes.")
-    ] = False,
-    min_confidence: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="Label no face below this calibrated confidence; implies --calibrated."),
-    ] = None,
-    posteriors: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(metavar="NAME=FILE", help="Probabilities of a member without a network; repeatable."),
-    ] = None,
-    classes: Classes = None,
-    device: Device = None,
-    quiet: Quiet = False,
-) -> None:
-    """Predict faces in images, folders, zips or data sets.
-
-    Without INPUT: the validation faces that the committee was fitted on.
-    """
-    from pipelines.class_option import read_wanted
-    from pipelines.outside_answers import named_files
-
-    answers, wanted = named_files(posteriors or []), read_wanted(classes or [])
-    from pipelines.predict import predict_files
-
-    summary = predict_files(
-        inputs or [], out=out, committee=committee, tta=tta, vote=vote.value, detect=detect.value,
-        batch_size=batch_size, seed=seed, calibrated=calibrated, min_confidence=min_confidence, device=device,
-        quiet=quiet, posteriors=answers, classes=wanted,
-    )  # fmt: skip
-    for line in summary.lines():
-        typer.echo(line)
-    typer.echo(f"{out}: {summary.faces:,} faces ({', '.join(summary.counts())})")
+app.command()(predict)
 
 
 @app.command()

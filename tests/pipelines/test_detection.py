@@ -10,7 +10,7 @@ import torch
 
 from backbones.errors import InputError
 from ensemble.align_spec import AlignSpec
-from pipelines.cli import DetectMode
+from pipelines.command.predict import DetectMode
 from pipelines.detection import Detect, FaceDetector, Found
 from pipelines.detectors import DETECTORS, Detection, Detector, search
 
