@@ -30,7 +30,7 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], int]] = {
     "pixels": ({}, 8),
 }
 HEAD_PARAMETERS: Mapping[str, list[Mapping[str, Any]]] = {
-    "mlp": [{"hidden": [8], "norm": True, "dropout": 0.2}],
+    "mlp": [{"hidden": [8], "norm": True, "dropout": 0.2, "standardize": True}],
     "dal": [{"hidden": 8, "attach": "conv"}, {"hidden": 8, "attach": "fc"}],
 }
 CLASSES = 7

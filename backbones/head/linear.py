@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from backbones.contract import Head
+from backbones.layer.standardized import standardized
 from backbones.parameter import Fraction
 from backbones.registry import HEADS
 
@@ -19,6 +20,8 @@ class Linear(Head):
         features: Length of the feature vector.
         classes: Number of classes.
         dropout: Dropout of the features.
+        standardize: Bring every feature to mean 0 and deviation 1 first; for frozen backbones, whose features may have
+            any scale. Training batches then need at least two faces.
 
     Example:
         >>> import torch
@@ -26,12 +29,13 @@ class Linear(Head):
         torch.Size([4, 7])
     """
 
-    def __init__(self, features: int, classes: int, *, dropout: Fraction = 0.0) -> None:
+    def __init__(self, features: int, classes: int, *, dropout: Fraction = 0.0, standardize: bool = False) -> None:
         super().__init__()
+        self.standard = standardized(features) if standardize else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.logits = nn.Linear(features, classes)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, features) to (B, classes)."""
-        logits: Tensor = self.logits(self.dropout(features))
+        logits: Tensor = self.logits(self.dropout(self.standard(features)))
         return logits

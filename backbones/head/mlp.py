@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from backbones.contract import Head
 from backbones.layer.convolution import he_initialise
+from backbones.layer.standardized import standardized
 from backbones.parameter import Fraction, Sizes
 from backbones.registry import HEADS
 
@@ -25,6 +26,8 @@ class MLP(Head):
         hidden: Units per hidden layer.
         dropout: Dropout after each hidden layer.
         norm: Batch normalisation in each hidden layer; training batches then need at least two faces.
+        standardize: Bring every feature to mean 0 and deviation 1 first; for frozen backbones, whose features may have
+            any scale. Training batches then need at least two faces.
 
     Example:
         >>> import torch
@@ -33,9 +36,17 @@ class MLP(Head):
     """
 
     def __init__(
-        self, features: int, classes: int, *, hidden: Sizes, dropout: Fraction = 0.0, norm: bool = False
+        self,
+        features: int,
+        classes: int,
+        *,
+        hidden: Sizes,
+        dropout: Fraction = 0.0,
+        norm: bool = False,
+        standardize: bool = False,
     ) -> None:
         super().__init__()
+        self.standard = standardized(features) if standardize else nn.Identity()
         self.hidden = nn.Sequential()
         for units in hidden:
             self.hidden.append(nn.Linear(features, units))
@@ -49,5 +60,5 @@ class MLP(Head):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, features) to (B, classes)."""
-        logits: Tensor = self.logits(self.hidden(features))
+        logits: Tensor = self.logits(self.hidden(self.standard(features)))
         return logits
