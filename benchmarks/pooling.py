@@ -69,7 +69,7 @@ def _stepper(spec, faces, targets, device):  # type: ignore[no-untyped-def]
     member.input_layer.fit(faces)
     optimizer, precision = make_optimizer(member.network, spec.optimizer), resolve_precision(spec.precision, device)
     batches = FaceBatches(
-        faces, targets, augmentation=Augmentation(spec.augment), batch_size=128, seed=0, ahead=device.type != "cpu"
+        faces, targets, augmentation=Augmentation(spec.augment), batch_size=128, seed=0, device=device
     )
 
     def run(epoch: int) -> None:

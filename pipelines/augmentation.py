@@ -1,7 +1,7 @@
 """Training-time augmentation: the one module that knows albumentations.
 
 Presets are named lists of transforms; a YAML list is the same in the open. Transforms act on the uint8 face at its own
-size, before anything a member does to its input.
+size, before anything a member does to its input. Chains of the common transforms run on whole batches.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from backbones.errors import InputError, Problem, nearest
 from ensemble.spec import ComponentSpec
+from pipelines.batched_augmentation import BatchedChain
 from pipelines.environment import prepare_environment
 
 __all__ = ["PRESETS", "Augmentation", "check_augment"]
@@ -61,13 +63,16 @@ def check_augment(augment: str | Sequence[ComponentSpec], where: str) -> list[Pr
 
 
 class Augmentation:
-    """A seeded chain of transforms on single faces.
+    """A seeded chain of transforms.
 
     Args:
         augment: Name of a preset, or the transforms: albumentations class names and keyword parameters.
 
     Raises:
         InputError: The preset or a transform does not exist, or the library refuses its parameters.
+
+    Attributes:
+        batched: The chain, where all its transforms are such that can be applied to whole batches.
     """
 
     def __init__(self, augment: str | Sequence[ComponentSpec]) -> None:
@@ -75,20 +80,26 @@ class Augmentation:
         if problems:
             raise InputError(problems[0])
         steps = [ComponentSpec(**s) for s in PRESETS[augment]] if isinstance(augment, str) else list(augment)
-        self._chain = _compose(steps) if steps else None
+        self.batched = BatchedChain.of(steps) if steps else None
+        self._chain = _compose(steps) if steps and self.batched is None else None
 
     def seed(self, seed: int) -> None:
         """Start the random sequence anew: the same seed and the same faces give the same pixels."""
+        if self.batched is not None:
+            self.batched.seed(seed)
         if self._chain is not None:
             self._chain.set_random_seed(seed % 2**32)
 
-    def __call__(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """(B, H, W) or (B, H, W, 3) uint8 to the same shape."""
+    def __call__(self, faces: Tensor) -> Tensor:
+        """(B, H, W) or (B, H, W, 3) uint8 to the same shape, on the same device."""
+        if self.batched is not None:
+            return self.batched(faces)
         if self._chain is None:
             return faces
-        layers = faces[..., np.newaxis] if faces.ndim == 3 else faces  # (B, H, W, C)
+        layers = faces.cpu().numpy()
+        layers = layers[..., np.newaxis] if faces.ndim == 3 else layers  # (B, H, W, C)
         changed = np.stack([self._chain(image=face)["image"] for face in layers])
-        return changed.reshape(faces.shape)
+        return torch.from_numpy(changed.reshape(faces.shape)).to(faces.device)
 
 
 def _compose(steps: Sequence[ComponentSpec]) -> Any:

@@ -61,8 +61,8 @@ class FaceBatches:
         augmentation: What is done to each face.
         batch_size: Faces per batch.
         seed: The member's seed.
-        ahead: Let a thread prepare the next batches while the device works. Only worth it where the device is not the
-            CPU itself: a thread more than there are cores stalls the network's own threads.
+        device: Where the faces are augmented. Unless it is the CPU itself, a thread prepares the next batches while it
+            works; a thread more than there are cores would stall the network's own threads.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class FaceBatches:
         augmentation: Augmentation,
         batch_size: int,
         seed: int,
-        ahead: bool,
+        device: torch.device,
     ) -> None:
-        self.ahead = ahead
+        self.device, self.ahead = device, device.type != "cpu"
         self.images, self.targets = images, torch.from_numpy(np.ascontiguousarray(targets))
         self.augmentation, self.batch_size, self.seed = augmentation, batch_size, seed
 
@@ -88,7 +88,8 @@ class FaceBatches:
         rows = _schedule(len(self.images), self.batch_size, self.seed, number)
 
         def make(batch: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-            return torch.from_numpy(self.augmentation(self.images[batch])), self.targets[batch]
+            faces = torch.from_numpy(self.images[batch]).to(self.device)
+            return self.augmentation(faces), self.targets[batch]
 
         return prefetched(make, rows) if self.ahead else map(make, rows)
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from backbones.network import Network
 from backbones.registry import LOSSES
+from ensemble.canonical import digest_of
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.spec import MemberSpec
@@ -67,8 +68,15 @@ class FitData:
 
 
 def member_fingerprint(spec: MemberSpec, data: FitData) -> str:
-    """The resume key of a member on this data."""
-    return spec.fingerprint(data.digest)
+    """The resume key of a member on this data.
+
+    Chains that run on whole batches draw otherwise than the same chains did face by face: such a member has a key of
+    its own.
+    """
+    key = spec.fingerprint(data.digest)
+    if spec.frozen_backbone or Augmentation(spec.augment).batched is None:
+        return key
+    return digest_of({"member": key, "augmentation": "batched 1"})
 
 
 def fit_member(
@@ -124,7 +132,7 @@ def _from_faces(member: Member, data: FitData) -> Lesson:
     batches = FaceBatches(
         data.train.images, data.train.targets(use_votes=spec.targets == "votes"),
         augmentation=Augmentation(spec.augment), batch_size=spec.batch_size, seed=spec.seed,
-        ahead=member.device.type != "cpu",
+        device=member.device,
     )  # fmt: skip
 
     def validate(model: nn.Module) -> tuple[float, float]:

@@ -1,0 +1,264 @@
+"""The common transforms for whole batches of faces, on the device where the network lies.
+
+A face at a time, transforms cost as much as a small network's step; a batch at a time they cost next to nothing. Each
+one here takes the parameters of the albumentations transform of its name and draws from the same distribution. Where
+one is asked for what it cannot do, the whole chain is left to albumentations.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ensemble.spec import ComponentSpec
+
+__all__ = ["TRANSFORMS", "BatchedChain", "BatchedTransform"]
+
+Draw = np.random.Generator
+Range = tuple[float, float]
+
+_BORDERS = {0: ("zeros", True), 1: ("border", True), 2: ("reflection", False), 4: ("reflection", True)}
+"""OpenCV's border modes as `grid_sample` names them, with its `align_corners`."""
+
+
+class _UnableError(Exception):
+    """A parameter is none that the batched transform knows; albumentations may, or says what is wrong with it."""
+
+
+class BatchedTransform(ABC):
+    """One transform of a batch, applied to each face with probability `p`.
+
+    Args:
+        parameters: Of the albumentations transform of this name; those not given have its defaults.
+    """
+
+    defaults: ClassVar[Mapping[str, Any]]
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        unknown = set(parameters) - set(self.defaults) - {"p"}
+        if unknown:
+            raise _UnableError(unknown)
+        self.given = {"p": 0.5, **self.defaults, **parameters}
+        self.p = _number(self.given["p"], 0.0, 1.0)
+
+    @abstractmethod
+    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+        """(B, C, H, W) float pixels of 0..255 to the same; faces that are not `chosen` (B,) stay as they are."""
+
+
+class BatchedChain:
+    """Transforms one after the other, drawn from one seeded sequence.
+
+    Args:
+        transforms: In order.
+    """
+
+    def __init__(self, transforms: Sequence[BatchedTransform]) -> None:
+        self.transforms = transforms
+        self.seed(0)
+
+    @classmethod
+    def of(cls, steps: Sequence[ComponentSpec]) -> Self | None:
+        """The chain, or None if a step is nothing that is known here."""
+        try:
+            return cls([TRANSFORMS[step.kind](step.parameters) for step in steps])
+        except (KeyError, _UnableError):
+            return None
+
+    def seed(self, seed: int) -> None:
+        """Start the random sequence anew."""
+        self._draw = np.random.default_rng(seed)
+
+    def __call__(self, faces: Tensor) -> Tensor:
+        """(B, H, W) or (B, H, W, 3) uint8 to the same shape, on the same device."""
+        layers = faces.unsqueeze(1) if faces.ndim == 3 else faces.permute(0, 3, 1, 2)
+        x = layers.float()  # (B, C, H, W)
+        for transform in self.transforms:
+            chosen = _onto(x, self._draw.random(len(x)) < transform.p)
+            x = transform(x, chosen, self._draw).clamp(0.0, 255.0)
+        x = x.round().to(torch.uint8)
+        return x.squeeze(1) if faces.ndim == 3 else x.permute(0, 2, 3, 1)
+
+
+class HorizontalFlip(BatchedTransform):
+    """The mirror image."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+        """Mirror the chosen faces."""
+        return torch.where(_spread(chosen), x.flip(-1), x)
+
+
+class Affine(BatchedTransform):
+    """Rotation (degrees), zoom and shift (whole pixels), about the middle of the face, bilinear."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "rotate": [0.0, 0.0],
+        "scale": [1.0, 1.0],
+        "translate_px": [0, 0],
+        "keep_ratio": False,
+        "border_mode": 0,
+    }
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self.rotate, self.scale = _range(self.given["rotate"]), _range(self.given["scale"], low=1e-3)
+        self.shift = _whole_range(self.given["translate_px"])
+        if self.given["border_mode"] not in _BORDERS or not isinstance(self.given["keep_ratio"], bool):
+            raise _UnableError
+
+    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+        """Move the chosen faces."""
+        padding, corners = _BORDERS[self.given["border_mode"]]
+        count, side = len(x), np.array([x.shape[3], x.shape[2]])  # width, height
+        angle = np.radians(draw.uniform(*self.rotate, count))
+        scale = draw.uniform(*self.scale, (count, 1 if self.given["keep_ratio"] else 2)) * np.ones((count, 2))
+        shift = draw.integers(self.shift[0], self.shift[1] + 1, (count, 2))
+        # A pixel p from the middle goes to R · S · p + t; `grid_sample` asks where x comes from: S⁻¹ · Rᵀ · (x - t).
+        cosine, sine = np.cos(angle), np.sin(angle)
+        back = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], 1) / scale[:, :, None]
+        offset = -(back @ shift[:, :, None])[:, :, 0]  # (B, 2) in pixels
+        unit = (side - 1 if corners else side) / 2.0  # pixels per unit of the grid
+        theta = np.concatenate([back * unit[None, None, :] / unit[None, :, None], (offset / unit)[:, :, None]], axis=2)
+        theta[~chosen.cpu().numpy()] = np.eye(2, 3)
+        grid = functional.affine_grid(_onto(x, theta.astype(np.float32)), list(x.shape), align_corners=corners)
+        return functional.grid_sample(x, grid, mode="bilinear", padding_mode=padding, align_corners=corners)
+
+
+class RandomBrightnessContrast(BatchedTransform):
+    """A factor on the pixels, and a shift of them."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "brightness_limit": [-0.2, 0.2],
+        "contrast_limit": [-0.2, 0.2],
+        "brightness_by_max": True,
+    }
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        limits = (self.given[key] for key in ("brightness_limit", "contrast_limit"))
+        both = [[-value, value] if isinstance(value, float) and value >= 0 else value for value in limits]
+        self.brightness, self.contrast = _range(both[0]), _range(both[1])
+
+    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+        """Light the chosen faces otherwise."""
+        factor = 1.0 + draw.uniform(*self.contrast, len(x))
+        shift = _spread(_onto(x, draw.uniform(*self.brightness, len(x)).astype(np.float32)))
+        reference = 255.0 if self.given["brightness_by_max"] else x.mean(dim=(1, 2, 3), keepdim=True)
+        changed = x * _spread(_onto(x, factor.astype(np.float32))) + shift * reference
+        return torch.where(_spread(chosen), changed, x)
+
+
+class CoarseDropout(BatchedTransform):
+    """Boxes painted over: sides as shares of the face's, or in pixels if the upper end is 1 or more."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "num_holes_range": [1, 2],
+        "hole_height_range": [0.1, 0.2],
+        "hole_width_range": [0.1, 0.2],
+        "fill": 0,
+    }
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self.holes = _whole_range(self.given["num_holes_range"], low=1)
+        self.height = _range(self.given["hole_height_range"], low=0.0)
+        self.width = _range(self.given["hole_width_range"], low=0.0)
+        if self.given["fill"] != "random_uniform":
+            _number(self.given["fill"], 0, 255)
+
+    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+        """Paint boxes over the chosen faces."""
+        count, channels, height, width = x.shape
+        boxes = draw.integers(self.holes[0], self.holes[1] + 1, count)
+        in_pixels = self.height[1] >= 1
+        rows, columns = (torch.arange(side, device=x.device) for side in (height, width))
+        for box in range(self.holes[1]):
+            top, bottom = self._span(self.height, height, count, draw, in_pixels)
+            left, right = self._span(self.width, width, count, draw, in_pixels)
+            fill = draw.integers(0, 256, (count, channels)) if self.given["fill"] == "random_uniform" else None
+            inside = [_onto(x, place)[:, None] for place in (top, bottom, left, right)]
+            painted = _spread(chosen & _onto(x, box < boxes)) & (
+                ((rows >= inside[0]) & (rows < inside[1]))[:, None, :, None]
+                & ((columns >= inside[2]) & (columns < inside[3]))[:, None, None, :]
+            )  # (B, 1, H, W)
+            colour = self.given["fill"] if fill is None else _onto(x, fill.astype(np.float32))[:, :, None, None]
+            x = torch.where(painted, colour, x)
+        return x
+
+    @staticmethod
+    def _span(sides: Range, whole: int, count: int, draw: Draw, in_pixels: bool) -> tuple[npt.NDArray[np.int64], ...]:
+        """First and last-plus-one pixel of each box along one side of the face."""
+        if in_pixels:
+            length = draw.integers(int(sides[0]), int(min(sides[1], whole)) + 1, count)
+        else:
+            length = (whole * draw.uniform(*sides, count)).astype(np.int64)
+        start = draw.integers(0, whole - length + 1)
+        return start, start + length
+
+
+class GaussNoise(BatchedTransform):
+    """Normal noise for every pixel and channel, its deviation a share of 255."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {"std_range": [0.2, 0.44], "per_channel": True}
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self.deviation = _range(self.given["std_range"], low=0.0)
+        if self.deviation[1] > 1.0:
+            raise _UnableError
+
+    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+        """Add noise to the chosen faces."""
+        deviation = _onto(x, 255.0 * draw.uniform(*self.deviation, len(x)).astype(np.float32))
+        source = torch.Generator(x.device).manual_seed(int(draw.integers(2**63 - 1)))
+        channels = x.shape[1] if self.given["per_channel"] else 1
+        shape = (len(x), channels, *x.shape[2:])
+        noise = torch.randn(shape, generator=source, device=x.device) * _spread(deviation * chosen)
+        return x + noise
+
+
+TRANSFORMS: Mapping[str, type[BatchedTransform]] = {
+    kind.__name__: kind for kind in (HorizontalFlip, Affine, RandomBrightnessContrast, CoarseDropout, GaussNoise)
+}
+"""By the names of albumentations."""
+
+
+def _onto(x: Tensor, values: npt.NDArray[Any]) -> Tensor:
+    return torch.from_numpy(values).to(x.device)
+
+
+def _spread(values: Tensor) -> Tensor:
+    """(B,) to (B, 1, 1, 1)."""
+    return values[:, None, None, None]
+
+
+def _number(value: Any, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise _UnableError(value)
+    return float(value)
+
+
+def _range(value: Any, *, low: float = -np.inf) -> Range:
+    """A pair of rising numbers."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise _UnableError(value)
+    first, last = (_number(end, low, np.inf) for end in value)
+    if first > last:
+        raise _UnableError(value)
+    return first, last
+
+
+def _whole_range(value: Any, *, low: float = -np.inf) -> tuple[int, int]:
+    first, last = _range(value, low=low)
+    if first != int(first) or last != int(last):
+        raise _UnableError(value)
+    return int(first), int(last)
