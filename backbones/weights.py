@@ -6,8 +6,9 @@ Owns file formats and the accounting of what fitted. Which names a checkpoint us
 
 from __future__ import annotations
 
-import pickle
+import pickle  # noqa: TID251 - for the name of an error
 import warnings
+import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from backbones.contract import Backbone
 from backbones.errors import InputError
+from backbones.limits import WEIGHTS_BYTES, check_size, check_zip
 
 __all__ = ["LoadReport", "load_weights", "read_state_dict"]
 
@@ -62,6 +64,7 @@ def read_state_dict(path: Path, suffix: str | None = None) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"Expected a weights file at `{path}`, but there is none. Check the path.")
+    check_size(path, WEIGHTS_BYTES, "a weights file")
     content = _read_safetensors(path) if (suffix or path.suffix) == ".safetensors" else _read_pickle(path)
     for _ in _WRAPPERS:
         wrapper = next(
@@ -176,9 +179,14 @@ def _read_safetensors(path: Path) -> Any:
 
 def _read_pickle(path: Path) -> Any:
     try:
+        if zipfile.is_zipfile(path):  # torch packs tensors without compression, but unpacks what is compressed
+            with zipfile.ZipFile(path) as archive:
+                check_zip(path, archive.infolist())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch remarks on other pickle protocols before it refuses
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - the one place
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(
             f"Expected `{path}` to hold nothing but tensors, but it is damaged or holds code, which is not run. "

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from ensemble.array_archive import read_arrays
 from ensemble.perturbation import FusionMode, fuse_views
 from ensemble.predictions import Predictions
 from ensemble.rules import Labels, Probs, check_labels, check_probs
 
-__all__ = ["Posteriors", "SplitPosteriors", "load_posteriors", "save_posteriors"]
+__all__ = ["Posteriors", "SplitPosteriors", "is_whole", "load_posteriors", "save_posteriors"]
 
 _FORMAT = "ensemble posteriors 1"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -137,14 +138,7 @@ def save_posteriors(
     if set(ids) != set(probs) or not set(known) <= set(probs):
         raise InputError(f"Expected ids and labels of the splits {sorted(probs)}, but got {sorted({*ids, *known})}.")
     content = _posteriors(classes, ids, probs, known, views_seed)
-    arrays: dict[str, npt.NDArray[Any]] = {"format": np.array(_FORMAT), "classes": np.array(content.classes)}
-    if views_seed is not None:
-        arrays["views_seed"] = np.array(views_seed, dtype=np.int64)
-    for name, split in sorted(content.splits.items()):
-        arrays |= {f"{name}/ids": split.ids, f"{name}/probs": split.probs}
-        if split.labels is not None:
-            arrays[f"{name}/labels"] = split.labels
-    _write_atomically(Path(path), _pack(arrays))
+    _write_atomically(Path(path), _pack(_arrays(content)))
     return content
 
 
@@ -155,8 +149,7 @@ def load_posteriors(path: str | os.PathLike[str]) -> Posteriors:
         InputError: There is no such file, or it is damaged, or not a posterior bank.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = {name.removesuffix(".npy"): _unpack(archive.read(name)) for name in archive.namelist()}
+        arrays = read_arrays(Path(path))
         if str(arrays["format"]) != _FORMAT:
             raise InputError(f"its format is {str(arrays['format'])!r} instead of {_FORMAT!r}")
         by_kind: dict[str, dict[str, Any]] = {"ids": {}, "probs": {}, "labels": {}}
@@ -168,9 +161,18 @@ def load_posteriors(path: str | os.PathLike[str]) -> Posteriors:
         return _posteriors(arrays["classes"].tolist(), by_kind["ids"], by_kind["probs"], by_kind["labels"], seed)
     except FileNotFoundError:
         raise InputError(f"Expected a posterior bank at {os.fspath(path)}, but there is no such file.") from None
-    except (InputError, OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except (InputError, OSError, ValueError, KeyError, TypeError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"Expected a posterior bank at {os.fspath(path)}, but cannot read it: {reason}") from error
+
+
+def is_whole(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is, byte for byte, what `save_posteriors` writes for its content."""
+    try:
+        content = load_posteriors(path)
+    except InputError:
+        return False
+    return _pack(_arrays(content)) == Path(path).read_bytes()
 
 
 def _posteriors(
@@ -189,6 +191,18 @@ def _posteriors(
     return Posteriors(classes=tuple(classes), splits=splits, views_seed=views_seed)
 
 
+def _arrays(content: Posteriors) -> dict[str, npt.NDArray[Any]]:
+    """What a file holds, by name."""
+    arrays: dict[str, npt.NDArray[Any]] = {"format": np.array(_FORMAT), "classes": np.array(content.classes)}
+    if content.views_seed is not None:
+        arrays["views_seed"] = np.array(content.views_seed, dtype=np.int64)
+    for name, split in sorted(content.splits.items()):
+        arrays |= {f"{name}/ids": split.ids, f"{name}/probs": split.probs}
+        if split.labels is not None:
+            arrays[f"{name}/labels"] = split.labels
+    return arrays
+
+
 def _pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     """A zip of `.npy` files, as `numpy.load` reads it, with nothing in it that depends on the time or the machine."""
     buffer = io.BytesIO()
@@ -205,20 +219,23 @@ def _pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def _unpack(data: bytes) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    return array
-
-
 def _write_atomically(path: Path, data: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            error.filename = str(path)  # a failed write does not know where it was to
         raise
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems cannot
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

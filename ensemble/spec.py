@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ensemble.align_spec import AlignSpec
 from ensemble.canonical import digest_of
+from ensemble.mix_spec import MixSpec
 from ensemble.unfreeze_spec import UnfreezeSpec
 from ensemble.weights_spec import OptionalWeights, WeightsSpec
 
@@ -25,6 +26,7 @@ __all__ = [
     "InputSpec",
     "MemberName",
     "MemberSpec",
+    "OnBad",
     "OptimizerSpec",
     "ScheduleSpec",
     "WeightsSpec",
@@ -42,7 +44,7 @@ class Spec(BaseModel):
             what they were before there were such fields.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     _later: ClassVar[tuple[str, ...]] = ()
 
@@ -187,6 +189,10 @@ class ScheduleSpec(Spec):
     decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
 
 
+OnBad = Literal["error", "skip"]
+"""What becomes of images and rows that cannot be read."""
+
+
 class DataSpec(BaseModel):
     """Where the faces come from; other fields are options of the reader.
 
@@ -197,6 +203,7 @@ class DataSpec(BaseModel):
         align: Finds and aligns the face in every image, leaving out images without one; None takes them as they are.
         dedupe: Leave training faces out that are the same picture as a validation face.
         classes: Other names for classes of the source, as in `{joy: happy, contempt: null}`; null leaves a class out.
+        on_bad: An image or row that cannot be read is an `error`, or it is left out and reported: `skip`.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -207,6 +214,7 @@ class DataSpec(BaseModel):
     align: AlignSpec | None = None
     dedupe: bool = False
     classes: Classes | None = None
+    on_bad: OnBad = "error"
 
     @classmethod
     def redirected(cls, given: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -243,6 +251,7 @@ class MemberSpec(Spec):
         freeze: Frozen part of the backbone; None trains all of it.
         unfreeze: When the stages that are not frozen begin to learn; None trains them from the first epoch.
         augment: Name of a preset, or a list of albumentations transforms.
+        mix: Blends and collages of two faces; None trains on single ones.
         targets: Train on the labels, or on the judges' votes.
         optimizer: Optimiser.
         schedule: Learning-rate schedule.
@@ -259,7 +268,7 @@ class MemberSpec(Spec):
             they judge every training face unseen, and the committee is fitted on that.
     """
 
-    _later = ("unfreeze", "folds")
+    _later = ("unfreeze", "folds", "mix")
 
     name: MemberName
     groups: tuple[str, ...] = ()
@@ -271,6 +280,7 @@ class MemberSpec(Spec):
     freeze: FreezeSpec | None = None
     unfreeze: UnfreezeSpec | None = None
     augment: str | tuple[ComponentSpec, ...] = "none"
+    mix: MixSpec | None = None
     targets: Literal["labels", "votes"] = "labels"
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()

@@ -41,7 +41,7 @@ class WeightsSpec(BaseModel):
         source: Where it comes from; filled in likewise.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str | None = None
     file: str | None = None

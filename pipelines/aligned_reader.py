@@ -25,6 +25,7 @@ from pipelines.image_file import decode_image, with_channels
 from pipelines.landmarks import Landmarks, find_landmarks
 from pipelines.listing import Listing, UnevenFacesError, check_listing
 from pipelines.readers import Decoder
+from pipelines.skip_report import SkipReport
 
 __all__ = ["AlignedReader", "whole_images"]
 
@@ -58,13 +59,13 @@ class AlignedReader:
         self.device, self.folder, self.progress = device, folder, progress
         self.excluded: dict[str, int] = {}
 
-    def scan(self, source: Path | str) -> Listing:
+    def scan(self, source: Path | str, skipped: SkipReport | None = None) -> Listing:
         """List the images in which a face was found.
 
         Raises:
             InputError: The data set is unfit, or a split that it needs has no face left.
         """
-        listing = self.reader.scan(source)
+        listing = self.reader.scan(source, skipped)
         check_listing(listing, source=str(source))  # before minutes of searching
         self._listing = listing
         self._landmarks = self._find(source, listing)

@@ -8,13 +8,8 @@ touches no file of another: the test split stays closed until someone asks for i
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +19,17 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.align_spec import AlignSpec
 from ensemble.binding import check_component
-from ensemble.canonical import canonical_json
+from ensemble.canonical import canonical_json, digest_of
 from ensemble.class_map import Wanted
 from ensemble.faces import Faces
-from pipelines.atomic import write_json
+from ensemble.spec import OnBad
+from pipelines.atomic import write_checked_json
 from pipelines.face_writer import write_faces
 from pipelines.fingerprint import FileFacts, digest_text
 from pipelines.mapped_reader import MappedReader
 from pipelines.readers import READERS, Decoder, Reader, choose_reader, require_source
+from pipelines.skip_report import SKIPPED, SkipReport
+from pipelines.store_folder import file_mark, file_marks, making
 
 __all__ = ["FaceStore", "load_faces"]
 
@@ -39,7 +37,6 @@ STORE_VERSION = 1
 """Goes up when decoding or the stored format changes: older folders are then made anew."""
 
 _META = "meta.json"
-_ABANDONED_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +59,9 @@ class FaceStore:
         left_out: Rows per split that opening the split skips.
         unwanted: Faces left out per split, because the class map leaves out their class; None without a map.
         mapped: Whether the class map changed anything; then the names of the classes count in the digests.
+        skipped: Images or rows left out because they cannot be read; `skipped.csv` in the folder names them.
+        files: Size and CRC-32 of every stored file.
+        confirmed: Splits whose files have been compared with these already.
     """
 
     folder: Path
@@ -79,14 +79,23 @@ class FaceStore:
     left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     unwanted: Mapping[str, int] | None = None
     mapped: bool = False
+    skipped: int = 0
+    files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    confirmed: frozenset[str] = frozenset()
 
     def split(self, name: str) -> Faces:
         """Open one split; its pixels are memory-mapped.
 
         Raises:
-            InputError: The data has no such split.
+            InputError: The data has no such split, or its stored files are damaged.
         """
         self._require(name)
+        if name not in self.confirmed and not self.is_whole(name):
+            (self.folder / _META).unlink(missing_ok=True)
+            raise InputError(
+                f"Expected the stored faces in `{self.folder}` to be as they were written, but files of the {name} "
+                f"split have changed. They have been given up: run the same command again, which decodes them anew."
+            )
         votes = self.folder / f"{name}.votes.npy"
         faces = Faces(
             split=name,
@@ -127,6 +136,11 @@ class FaceStore:
         path = self.folder / f"{name}.groups.npy"
         return np.delete(np.load(path), self.left_out.get(name, ())) if path.exists() else None
 
+    def is_whole(self, name: str) -> bool:
+        """Whether the stored files of a split are as they were written."""
+        own = {file: mark for file, mark in self.files.items() if file.startswith(f"{name}.")}
+        return all(file_mark(self.folder / file) == mark for file, mark in own.items())
+
     def _require(self, name: str) -> None:
         if name not in self.counts:
             found = ", ".join(f"{split} ({count} faces)" for split, count in self.counts.items())
@@ -141,8 +155,10 @@ def load_faces(
     votes: str | Path | None = None,
     align: AlignSpec | None = None,
     classes: Wanted | None = None,
+    on_bad: OnBad = "error",
     cache: Path,
     device: str | None = None,
+    make: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> FaceStore:
     """Open a data set, decoding and storing it first if it is new or has changed.
@@ -154,8 +170,10 @@ def load_faces(
         votes: FER+ votes file.
         align: How faces are found and aligned; None stores the images as they are.
         classes: What becomes of classes of the source; faces of a class that becomes None are left out.
+        on_bad: What becomes of images and rows that cannot be read: an error, or they are skipped and reported.
         cache: The data set is stored in a folder of `<cache>/faces`, landmarks in one of `<cache>/landmarks`.
         device: Where faces are looked for; default CUDA where there is one.
+        make: Whether to decode a data set that is not stored; otherwise it is refused.
         progress: Called with (faces done, faces in all), first while looking for faces, then while decoding.
 
     Returns:
@@ -176,20 +194,29 @@ def load_faces(
     content = [name, json.dumps(resolved, sort_keys=True), _fingerprint(built, source, facts)]
     mapped = _mapped(built, classes, votes) if classes else None
     content += [canonical_json(classes)] if mapped else []
+    skipped = SkipReport() if on_bad == "skip" else None
+    content += [] if skipped is None else ["bad faces skipped"]
     aligned = [] if align is None else [align.model_dump_json()]
     key = digest_text([STORE_VERSION, *content, facts.digest(votes) if votes else None, *aligned])
     folder = cache / "faces" / key[:32]
-    store = _open(folder, source)
+    store = _open_whole(folder, source)
+    if store is None and not make:
+        raise InputError(f"Expected the faces of `{source}` to be decoded under `{cache}`, but they are not.")
     if store is None:
         decoder: Any = mapped or built
         if align is not None:
             decoder = _aligned(decoder, align, content, cache, device, progress)
-        with _making(folder) as temporary:
-            meta = write_faces(decoder, source, votes=votes, mapped=mapped, folder=temporary, progress=progress)
+        with making(folder, is_there=lambda: _open(folder, source) is not None) as temporary:
+            meta = write_faces(
+                decoder, source, votes=votes, mapped=mapped, skipped=skipped, folder=temporary, progress=progress
+            )
+            if skipped:
+                meta["skipped"] = len(skipped)
+                skipped.write(temporary / SKIPPED)
             if align is not None:
                 meta["excluded"] = decoder.excluded
-            write_json(temporary / _META, {"reader": name, **meta, "files": _sizes(temporary)})
-        store = _open(folder, source)
+            write_checked_json(temporary / _META, {"reader": name, **meta, "files": file_marks(temporary)})
+        store = _open_whole(folder, source)
     assert store is not None  # it has just been made
     return store
 
@@ -242,50 +269,29 @@ def _remembered(fact: str, source: str | Path, facts: FileFacts, find: Callable[
     return known
 
 
+def _open_whole(folder: Path, source: str | Path) -> FaceStore | None:
+    """The stored data set, or None if there is none or it is damaged; the test split stays closed."""
+    store = _open(folder, source)
+    if store is None:
+        return None
+    seen = [name for name in ("train", "validation") if name in store.counts]
+    if all(store.is_whole(name) for name in [*seen, "unwanted"]):
+        return replace(store, confirmed=frozenset(seen))
+    (folder / _META).unlink(missing_ok=True)
+    return None
+
+
 def _open(folder: Path, source: str | Path) -> FaceStore | None:
     """The stored data set, or None if there is none or files of it are missing or cut short."""
     try:
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))
-        if any((folder / name).stat().st_size != size for name, size in meta.pop("files").items()):
+        if meta.pop("checksum") != digest_of(meta):
+            return None
+        meta["files"] = {name: (int(size), int(crc)) for name, (size, crc) in meta["files"].items()}
+        if any((folder / name).stat().st_size != size for name, (size, _) in meta["files"].items()):
             return None
         meta["classes"] = tuple(meta["classes"])
         meta["class_counts"] = {split: tuple(counts) for split, counts in meta["class_counts"].items()}
         return FaceStore(folder=folder, source=str(source), **meta)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    return {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
-
-
-@contextmanager
-def _making(folder: Path) -> Iterator[Path]:
-    """Give a temporary sibling of `folder`, renamed to it on success and removed otherwise."""
-    _remove_abandoned(folder)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        _rename(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _rename(temporary: Path, folder: Path) -> None:
-    if _open(folder, "") is not None:
-        return  # another process was faster, with the same result
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if _open(folder, "") is None:
-            raise
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left behind; a running one is never a day old."""
-    for left in folder.parent.glob(".*"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import numpy.typing as npt
 
 from backbones.errors import InputError
 from ensemble.faces import SPLITS, content_digest, digest_of_ids
+from pipelines.block_file import reserve
 from pipelines.fingerprint import digest_text
 from pipelines.listing import Listing, UnevenFacesError, check_listing
 from pipelines.mapped_reader import MappedReader
 from pipelines.readers import Decoder
+from pipelines.skip_report import SkipReport
 from pipelines.votes import read_votes
 
 __all__ = ["write_faces"]
@@ -31,6 +35,7 @@ def write_faces(
     *,
     votes: Path | None,
     mapped: MappedReader | None = None,
+    skipped: SkipReport | None = None,
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
@@ -41,6 +46,7 @@ def write_faces(
         source: Where the faces come from.
         votes: FER+ votes file.
         mapped: The reader within `reader` that gives the faces the classes wanted, if there is one.
+        skipped: Told of faces that cannot be read, which are then left out; None refuses them.
         folder: An empty folder; gets `<split>.{images,labels,ids,votes,groups}.npy`, and `unwanted.npy` of a map.
         progress: Called with (faces done, faces in all).
 
@@ -50,7 +56,7 @@ def write_faces(
     Raises:
         InputError: The source cannot be read, or no committee can be fitted on it.
     """
-    listing = reader.scan(source)
+    listing = reader.scan(source, skipped)
     check_listing(listing, source=str(source))
     arrays = _arrays(listing, votes, mapped)
     splits = [split for split in SPLITS if (listing.splits == split).any()]
@@ -87,7 +93,8 @@ def _arrays(listing: Listing, votes: Path | None, mapped: MappedReader | None) -
     if votes is not None:
         arrays["votes"] = read_votes(
             votes, ids=listing.ids, labels=listing.labels, splits=listing.splits, classes=listing.classes,
-            class_map=mapped.class_map if mapped else None, whole=mapped.whole if mapped else None,
+            class_map=mapped.class_map if mapped else None,
+            whole=mapped.whole if mapped else len(listing) + len(listing.passed_over),
         )  # fmt: skip
     return arrays
 
@@ -117,6 +124,7 @@ def _write_blocks(
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> None:
+    _check_room(listing, source, folder)
     files: _Arrays = {}
     target = np.zeros(len(listing), dtype=np.int64)  # row of each face in its split's file
     for split in set(listing.splits.tolist()):
@@ -125,6 +133,7 @@ def _write_blocks(
         files[split] = np.lib.format.open_memmap(
             folder / f"{split}.images.npy", mode="w+", dtype=np.uint8, shape=(len(rows), *listing.shape)
         )
+        reserve(folder / f"{split}.images.npy")
     done = 0
     for block in reader.decode(source, listing):
         part = slice(done, done + len(block))
@@ -136,6 +145,17 @@ def _write_blocks(
             progress(done, len(listing))
     if done != len(listing):
         raise InputError(f"Expected {len(listing)} faces in {source}, but decoded {done}. Did it change meanwhile?")
+
+
+def _check_room(listing: Listing, source: str | Path, folder: Path) -> None:
+    """Refuse faces that would fill the disk."""
+    wanted, free = len(listing) * math.prod(listing.shape), shutil.disk_usage(folder).free
+    if wanted > free:
+        raise InputError(
+            f"Expected room for {len(listing):,} faces of {listing.shape[0]} by {listing.shape[1]} pixels from "
+            f"{source}, which take {wanted:,} bytes, but {folder.parent} has {free:,} left. Say a smaller "
+            "`data: {size: …}`."
+        )
 
 
 def _digest(folder: Path, split: str, classes: Sequence[str]) -> str:

@@ -1,26 +1,28 @@
 """Image files become uint8 arrays: 8 bits, upright, grey where colour says nothing.
 
-OpenCV decodes, because it is fast; Pillow has the last word on what OpenCV refuses, so that an image counts as
-damaged only if both say so.
+Pillow reads the header, so that no file is decoded that is no image or claims to be enormous. OpenCV decodes, because
+it is fast; Pillow has the last word on what OpenCV refuses: an image counts as damaged only if both say so.
 """
 
 from __future__ import annotations
 
 import io
+import warnings
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from backbones.errors import InputError
+from pipelines.image_header import FORMATS, check_header, damaged
 
-__all__ = ["IMAGE_SUFFIXES", "decode_image", "header_size", "resize_face", "to_face", "with_channels"]
+__all__ = ["IMAGE_SUFFIXES", "decode_image", "resize_face", "to_face", "upright_photo", "with_channels"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
 """File name endings taken for images, in lower case."""
 
 _GREY_MODES = ("1", "L", "LA", "I", "F")
+_TIFF = (b"II*\0", b"MM\0*")
 
 
 def decode_image(data: bytes, *, name: str) -> npt.NDArray[np.uint8]:
@@ -32,12 +34,14 @@ def decode_image(data: bytes, *, name: str) -> npt.NDArray[np.uint8]:
 
     Returns:
         (height, width) if it is grey or its three channels are equal, else (height, width, 3) RGB. 16-bit images
-        keep their upper 8 bits, EXIF rotations are applied, transparency is dropped.
+        keep their upper 8 bits, EXIF rotations are applied, transparency is dropped, and of several frames the first
+        counts.
 
     Raises:
-        InputError: Neither OpenCV nor Pillow can decode it.
+        InputError: It is no image, claims too many pixels, or neither OpenCV nor Pillow can decode it.
     """
-    image = _decode_opencv(data)
+    check_header(data, name=name)
+    image = None if data.startswith(_TIFF) else _decode_opencv(data)  # OpenCV mixes transparency into TIFF's colours
     if image is None:
         image = _decode_pillow(data, name)
     if image.ndim == 3 and _is_grey(image):
@@ -45,17 +49,26 @@ def decode_image(data: bytes, *, name: str) -> npt.NDArray[np.uint8]:
     return image
 
 
-def header_size(data: bytes, *, name: str) -> tuple[int, int]:
-    """Shorter and longer side of an image, from its header.
+def upright_photo(data: bytes, *, name: str) -> Image.Image:
+    """An image file as people see it: in RGB, upright, what is transparent on white.
+
+    Args:
+        data: Its content.
+        name: Its name, for messages.
 
     Raises:
-        InputError: It has no image header.
+        InputError: It cannot be decoded.
     """
+    photo = Image.fromarray(decode_image(data, name=name)).convert("RGB")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return min(image.size), max(image.size)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise _damaged(name, error) from error
+        with Image.open(io.BytesIO(data)) as opened:
+            if opened.has_transparency_data:
+                alpha = ImageOps.exif_transpose(opened).convert("RGBA").getchannel("A")
+                if alpha.size == photo.size:
+                    return Image.composite(photo, Image.new("RGB", photo.size, "white"), alpha)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        pass  # OpenCV could read it; what Pillow cannot has no transparency that it knows
+    return photo
 
 
 def resize_face(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
@@ -104,17 +117,18 @@ def _has_end(data: bytes) -> bool:
 
 def _decode_pillow(data: bytes, name: str) -> npt.NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):
-                return np.asarray(np.asarray(image) >> 8, dtype=np.uint8)
-            return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _damaged(name, error) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whatever is odd about it: either there are pixels, or there are not
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                return _pixels(ImageOps.exif_transpose(opened))
+    except Exception as error:  # a flipped byte makes Pillow raise about anything
+        raise damaged(name, error) from error
 
 
-def _damaged(name: str, error: Exception) -> InputError:
-    return InputError(f"Expected {name} to be a readable image, but got: {error}. Remove or replace it.")
+def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
+    if image.mode.startswith("I;16"):
+        return np.asarray(np.asarray(image) >> 8, dtype=np.uint8)
+    return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"), dtype=np.uint8)
 
 
 def _is_grey(image: npt.NDArray[np.uint8]) -> bool:

@@ -15,8 +15,11 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from pipelines.file_tree import file_names, is_archive, stream_files
 from pipelines.fingerprint import digest_file, digest_folder
-from pipelines.image_file import IMAGE_SUFFIXES, decode_image, header_size, resize_face, with_channels
+from pipelines.image_file import IMAGE_SUFFIXES, decode_image, resize_face, with_channels
+from pipelines.image_header import header_size
 from pipelines.listing import Listing, UnevenFacesError
+from pipelines.plain_name import plain_name
+from pipelines.skip_report import SkipReport
 
 __all__ = [
     "SPLIT_FOLDERS",
@@ -27,6 +30,7 @@ __all__ = [
     "holds_files",
     "image_fingerprint",
     "image_names",
+    "images_in",
     "relative_names",
 ]
 
@@ -47,16 +51,39 @@ def holds_files(source: Path | str) -> bool:
     return path.is_dir() or is_archive(path)
 
 
-def image_names(source: Path) -> list[str]:
+def images_in(source: Path) -> list[str]:
+    """Posix paths of all images below a folder, or in an archive, if there are any."""
+    return [name for name in file_names(source) if name.lower().endswith(IMAGE_SUFFIXES)]
+
+
+def image_names(source: Path, skipped: SkipReport | None = None) -> list[str]:
     """Posix paths of all images below a folder, or in an archive.
+
+    Args:
+        source: The folder or archive.
+        skipped: Decode every image, leave those out that cannot be, and tell them; None looks at names alone.
 
     Raises:
         InputError: There is none.
     """
-    names = [name for name in file_names(source) if name.lower().endswith(IMAGE_SUFFIXES)]
+    names = images_in(source)
     if not names:
         raise InputError(f"Expected images ({', '.join(IMAGE_SUFFIXES)}) in {source}, but found none.")
-    return names
+    return names if skipped is None else _readable_names(source, names, skipped)
+
+
+def _readable_names(source: Path, names: Sequence[str], skipped: SkipReport) -> list[str]:
+    kept = []
+    for name, data in stream_files(source, names, skipped):
+        try:
+            decode_image(data, name=f"{source}: {name}")
+        except InputError as error:
+            skipped.add(f"{source}/{name}", str(error))
+        else:
+            kept.append(name)
+    if not kept:
+        raise InputError(f"Expected a readable image in {source}, but none of {len(names)} is. {skipped.entries[0][1]}")
+    return kept
 
 
 def image_fingerprint(source: Path) -> str:
@@ -66,6 +93,8 @@ def image_fingerprint(source: Path) -> str:
 
 def relative_names(names: Sequence[str]) -> list[str]:
     """Names without the folders that all of them share, down to the one that holds the splits or the classes.
+
+    Names in no known encoding are spelt out.
 
     Example:
         >>> relative_names(["a/fer/train/sad/1.png", "a/fer/train/fear/1.png"])
@@ -77,7 +106,7 @@ def relative_names(names: Sequence[str]) -> list[str]:
         if len(set(level)) > 1 or level[0].lower() in SPLIT_FOLDERS:
             break
         shared += 1
-    return ["/".join(name.split("/")[shared:]) for name in names]
+    return [plain_name("/".join(name.split("/")[shared:])) for name in names]
 
 
 def class_of(name: str) -> tuple[str, str]:
@@ -162,5 +191,5 @@ def _fit(image: npt.NDArray[np.uint8], source: Path, listing: Listing) -> npt.ND
 
 def _median_side(source: Path, names: Sequence[str]) -> int:
     """Median of the shorter sides, from the images' headers."""
-    sides = [header_size(data, name=f"{source}: {name}")[0] for name, data in stream_files(source, names)]
+    sides = [min(header_size(data, name=f"{source}: {name}")) for name, data in stream_files(source, names)]
     return min(_LARGEST_MEDIAN, int(np.median(sides)))

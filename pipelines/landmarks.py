@@ -6,15 +6,15 @@ template or size does not search again. What lies in the folder follows from the
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.atomic import write_json
-from pipelines.detectors import Detector, Image, search
+from pipelines.block_file import BlockFile, open_whole
+from pipelines.detectors import Detection, Detector, Image, search
 from pipelines.lock import locked
 
 __all__ = ["LANDMARKS_VERSION", "find_landmarks"]
@@ -49,49 +49,36 @@ def find_landmarks(
         (count, 5, 2) pixel coordinates, NaN where no face was found.
     """
     path = folder / "landmarks.npy"
-    if path.is_file():
-        return _read(path)
-    with locked(folder, wait=True):
-        if not path.is_file():  # another process may have been at it
-            _find(images, count, detector, folder, path, progress)
-    return _read(path)
+    found = open_whole(path)
+    if found is None:
+        with locked(folder, wait=True):
+            found = open_whole(path)  # another process may have been at it
+            if found is None:
+                _find(images, count, detector, path, progress)
+                found = open_whole(path)
+    assert found is not None  # it has just been made
+    return np.asarray(found, dtype=np.float64)
 
 
 def _find(
     images: Callable[[int], Iterator[Image]],
     count: int,
     detector: Detector,
-    folder: Path,
     path: Path,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    part, counter = folder / "landmarks.part.npy", folder / "done.json"
-    store, done = _open_partial(part, counter, count)
-    for row, image in enumerate(images(done), start=done):
-        faces = search(detector, image)
-        store[row] = faces[0].landmarks if faces and faces[0].landmarks is not None else np.nan
-        if (row + 1) % _BLOCK == 0 or row + 1 == count:
-            store.flush()
-            write_json(counter, {"done": row + 1})
-            if progress is not None:
-                progress(row + 1, count)
-    del store
-    part.replace(path)
-    counter.unlink(missing_ok=True)
+    store = BlockFile(path, shape=(count, 5, 2), dtype=np.float64, block=_BLOCK)
+    rest = images(store.done)
+    for start, stop in store.missing():
+        faces = [search(detector, image) for image in islice(rest, stop - start)]
+        store.write(start, np.stack([_landmarks(own) for own in faces]))
+        if progress is not None:
+            progress(stop, count)
+    store.finish()
 
 
-def _open_partial(part: Path, counter: Path, count: int) -> tuple[np.memmap, int]:
-    """The unfinished file and how many of its rows are done."""
-    shape = (count, 5, 2)
-    try:
-        store = np.lib.format.open_memmap(part, mode="r+")
-        done = int(json.loads(counter.read_text(encoding="utf-8"))["done"])
-        if store.shape == shape and 0 <= done <= count:
-            return store, done
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return np.lib.format.open_memmap(part, mode="w+", dtype=np.float64, shape=shape), 0
-
-
-def _read(path: Path) -> Landmarks:
-    return np.asarray(np.load(path), dtype=np.float64)
+def _landmarks(faces: Sequence[Detection]) -> Landmarks:
+    """(5, 2) of the largest face; NaN where there is none."""
+    if not faces or faces[0].landmarks is None:
+        return np.full((5, 2), np.nan)
+    return np.asarray(faces[0].landmarks, dtype=np.float64)

@@ -30,6 +30,7 @@ class Listing:
         groups: (N,) who or what the face shows, where known; a group never crosses splits.
         entries: Where the reader finds each face again, if not in the source's own order.
         resize: Whether faces of other shapes are to be brought to `shape`, rather than reported.
+        passed_over: Rows of the source's own order that are no faces of the listing, because they cannot be read.
     """
 
     ids: npt.NDArray[np.str_]
@@ -40,6 +41,7 @@ class Listing:
     groups: npt.NDArray[np.str_] | None = None
     entries: tuple[str, ...] = ()
     resize: bool = False
+    passed_over: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.ids)

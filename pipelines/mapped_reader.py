@@ -17,6 +17,7 @@ from ensemble.class_map import ClassMap, Wanted
 from ensemble.faces import SPLITS
 from pipelines.listing import Listing
 from pipelines.readers import Decoder
+from pipelines.skip_report import SkipReport
 
 __all__ = ["MappedReader"]
 
@@ -26,7 +27,7 @@ class MappedReader:
 
     Attributes:
         class_map: From the source's classes to those wanted; known after `scan`, as the rest.
-        whole: Faces of the source, those left out included.
+        whole: Faces of the source, those left out or passed over included.
         unwanted: Faces left out by split.
         unwanted_ids: Their names.
 
@@ -38,17 +39,17 @@ class MappedReader:
     def __init__(self, reader: Decoder, wanted: Wanted) -> None:
         self.reader, self.wanted = reader, wanted
 
-    def scan(self, source: Path | str) -> Listing:
+    def scan(self, source: Path | str, skipped: SkipReport | None = None) -> Listing:
         """List the faces that are not left out.
 
         Raises:
             InputError: A name is none of the source's classes, or fewer than two classes are left.
         """
-        listing = self.reader.scan(source)
+        listing = self.reader.scan(source, skipped)
         self.class_map = ClassMap.of(listing.classes, self.wanted, where=str(source))
         labels = self.class_map.labels(listing.labels)
         self._kept = labels >= 0
-        self.whole, self.unwanted_ids = len(listing), listing.ids[~self._kept]
+        self.whole, self.unwanted_ids = len(listing) + len(listing.passed_over), listing.ids[~self._kept]
         lost = listing.splits[~self._kept]
         self.unwanted = {split: int((lost == split).sum()) for split in SPLITS if split in listing.splits}
         return replace(listing.take(self._kept), labels=labels[self._kept], classes=self.class_map.target)

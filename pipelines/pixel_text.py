@@ -17,6 +17,8 @@ __all__ = ["parse_pixels"]
 
 _SPACE = 32
 _PADDING = b"0 "
+_LONGEST = 100
+"""Bytes of a number, zeros in front included; Python refuses to read very long ones."""
 
 
 def parse_pixels(fields: Sequence[bytes], *, size: int, places: Sequence[str]) -> npt.NDArray[np.uint8]:
@@ -76,6 +78,7 @@ def _parse_field(field: bytes, size: int, place: str) -> npt.NDArray[np.uint8]:
 
 
 def _parse_word(word: bytes, place: str) -> int:
-    if not word.isdigit() or int(word) > 255:
-        raise InputError(f"Expected pixels in 0..255 in {place}, but got {word.decode(errors='replace')!r}.")
+    if not word.isdigit() or len(word) > _LONGEST or int(word) > 255:
+        shown = word[:_LONGEST].decode(errors="replace")
+        raise InputError(f"Expected pixels in 0..255 in {place}, but got {shown!r}.")
     return int(word)

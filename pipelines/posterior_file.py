@@ -5,9 +5,7 @@ A file is read whole and judged in two steps: what can be told without the data'
 
 from __future__ import annotations
 
-import csv
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from backbones.limits import PARQUET_BYTES, TABLE_BYTES, TABLE_CELLS, check_size
+from ensemble.array_archive import read_arrays
 from ensemble.bank import load_posteriors
 from ensemble.class_map import ClassMap, Wanted
 from ensemble.posterior_table import PosteriorTable, check_ids, mapped_columns, matching_columns
+from pipelines.csv_table import read_csv
 
 __all__ = ["SUFFIXES", "PosteriorFile", "read_posterior_file"]
 
@@ -111,38 +112,41 @@ def read_posterior_file(path: Path) -> PosteriorFile:
         file = read(path)
     except InputError:
         raise
-    except (OSError, EOFError, ValueError, KeyError, TypeError, csv.Error, zipfile.BadZipFile) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise InputError(f"Expected `{path}` to hold posteriors, but cannot read it: {reason}") from None
+    except Exception as error:  # a flipped byte makes the readers of formats raise about anything
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else (str(error) or repr(error)).splitlines()[0]
+        raise InputError(f"Expected `{path}` to hold posteriors, but cannot read it: {reason}") from error
     check_ids(str(path), file.ids)
     return file
 
 
 def _csv(path: Path) -> PosteriorFile:
-    rows = [row for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if row]
-    header = [name.strip() for name in rows[0]] if rows else []
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"the column {twice!r} stands twice")
-    for number, row in enumerate(rows[1:], start=1):
-        if len(row) != len(header):
-            raise ValueError(f"row {number} has {len(row)} fields instead of {len(header)}")
-    return _of_table(path, {name: [row[k].strip() for row in rows[1:]] for k, name in enumerate(header)})
+    with path.open("rb") as file:
+        header, *rows = read_csv(file, str(path))
+    return _of_table(path, {name: [row[k].strip() for row in rows] for k, name in enumerate(header)})
 
 
 def _jsonl(path: Path) -> PosteriorFile:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    check_size(path, TABLE_BYTES, "a table")
+    with path.open(encoding="utf-8-sig") as lines:
+        rows = [json.loads(line) for line in lines if line.strip()]
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise TypeError(f"row {number} is no mapping")
     names = dict.fromkeys(str(name) for row in rows for name in row)
+    if len(rows) * len(names) > TABLE_CELLS:
+        raise ValueError(f"{len(rows):,} rows of {len(names):,} columns are too many")
     return _of_table(path, {name: [row.get(name) for row in rows] for name in names})
 
 
 def _parquet(path: Path) -> PosteriorFile:
     from pyarrow import parquet
 
-    return _of_table(path, parquet.ParquetFile(path).read().to_pydict())
+    file = parquet.ParquetFile(path)
+    known = file.metadata
+    size = sum(known.row_group(number).total_byte_size for number in range(known.num_row_groups))
+    if known.num_rows * known.num_columns > TABLE_CELLS or size > PARQUET_BYTES:
+        raise ValueError(f"{known.num_rows:,} rows of {known.num_columns:,} columns and {size:,} bytes are too many")
+    return _of_table(path, file.read().to_pydict())
 
 
 def _of_table(path: Path, table: Table) -> PosteriorFile:
@@ -170,9 +174,9 @@ def _keys(images: Sequence[str], numbers: Sequence[Any]) -> list[str]:
 
 
 def _npz(path: Path) -> PosteriorFile:
-    with np.load(path, allow_pickle=False) as archive:
-        if "format" not in archive:
-            return _of_arrays(path, archive["ids"], archive["probs"], archive["classes"])
+    arrays = read_arrays(path)
+    if "format" not in arrays:
+        return _of_arrays(path, arrays["ids"], arrays["probs"], arrays["classes"])
     bank = load_posteriors(path)
     if not bank.splits:
         raise InputError(f"Expected probabilities of faces in {path}, but it has no split.")

@@ -17,6 +17,7 @@ from backbones.errors import InputError
 from backbones.registry import Registry
 from pipelines.file_tree import is_empty
 from pipelines.listing import Listing
+from pipelines.skip_report import SkipReport
 
 __all__ = ["LAYOUTS", "READERS", "Decoder", "Reader", "choose_reader"]
 
@@ -24,8 +25,14 @@ __all__ = ["LAYOUTS", "READERS", "Decoder", "Reader", "choose_reader"]
 class Decoder(Protocol):
     """Lists the faces of a source and decodes them."""
 
-    def scan(self, source: Path | str) -> Listing:
-        """Ids, labels and splits of all faces, without decoding more than the first of them."""
+    def scan(self, source: Path | str, skipped: SkipReport | None = None) -> Listing:
+        """Ids, labels and splits of all faces.
+
+        Args:
+            source: Where they are.
+            skipped: Told of faces that cannot be read, which are then left out: all are decoded to know. With None
+                none is but the first, and the first wrong one raises, here or in `decode`.
+        """
 
     def decode(self, source: Path | str, listing: Listing) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield blocks of faces (n, *listing.shape) in the order of the listing.
@@ -99,6 +106,8 @@ def require_source(source: Path | str) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
         raise InputError(f"Expected `source` to be a file, a folder or `synthetic`, but found no such file: {path}.")
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"Expected `source` to be a file or a folder, but {path} is a pipe or a device.")
     if is_empty(path):
         raise InputError(f"Expected labelled faces in {path}, but it is empty.")
     return path

@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from backbones.limits import TABLE_BYTES, check_size
 from ensemble.class_map import ClassMap
 from ensemble.expression import canonical_expression
+from pipelines.csv_table import read_csv
 
 __all__ = ["judged_no_face", "read_votes"]
 
@@ -116,26 +118,19 @@ def _columns(classes: Sequence[str], class_map: ClassMap | None) -> dict[str, in
 
 
 def _read(path: Path, columns: Mapping[str, int], classes: int) -> _Votes:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"Expected `votes` to be a FER+ csv, but found no such file: {path}.") from error
-    table = csv.reader(text.splitlines())
-    header = [name.strip() for name in next(table, [])]
+    if not path.exists():
+        raise InputError(f"Expected `votes` to be a FER+ csv, but found no such file: {path}.")
+    check_size(path, TABLE_BYTES, "a FER+ csv")
+    with path.open("rb") as stream:
+        header, *rows = read_csv(stream, str(path))
     file = next((name for name in _FILE_COLUMNS if name in header), None)
     if file is None or not {"Usage", *_EMOTIONS} <= set(header):
         raise InputError(
             f"Expected the columns `file` or `Image name`, `Usage` and {', '.join(_EMOTIONS)} in {path}, "
             f"but got {', '.join(header)}."
         )
-    rows = [row for row in table if row]
     if not rows:
         raise InputError(f"Expected votes in {path}, but it has no data rows.")
-    short = next((number for number, row in enumerate(rows) if len(row) != len(header)), None)
-    if short is not None:
-        raise InputError(
-            f"Expected {len(header)} fields in {path}, data row {short}, but got {len(rows[short])}. Is the file whole?"
-        )
     return _Votes(
         files=[row[header.index(file)].strip() for row in rows],
         splits=[_USAGES.get(row[header.index("Usage")].strip(), "") for row in rows],

@@ -12,20 +12,48 @@ from typing import Any
 import yaml
 
 from backbones.errors import InputError
+from backbones.limits import DEEPEST_YAML, YAML_BYTES, YAML_NODES, YAML_SCALAR
+from pipelines.atomic import write_text
 
 __all__ = ["read_yaml", "write_yaml", "yaml_text"]
 
-_LARGEST = 1 << 20
+_NUMBERS = 1 << 63
+"""No seed, size or count is as large."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loader that refuses duplicate keys and aliases."""
+    """Safe loader that refuses duplicate keys, aliases, tags, and more than a committee can need."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._nodes = self._depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not supported", event.start_mark)
-        return super().compose_node(parent, index)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        self._nodes += 1
+        self._depth += 1
+        reason = self._reason(event)
+        if reason:
+            raise yaml.composer.ComposerError(None, None, reason, event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def _reason(self, event: Any) -> str:
+        """Why what comes next is refused, if it is."""
+        if isinstance(event, yaml.AliasEvent):
+            return "aliases are not supported"
+        if event.tag is not None:
+            return f"tags such as {event.tag!r} are not supported"
+        if self._nodes > YAML_NODES or self._depth > DEEPEST_YAML:
+            return f"more than {YAML_NODES:,} values, or {DEEPEST_YAML} within one another"
+        return "a value is too long" if len(getattr(event, "value", "")) > YAML_SCALAR else ""
+
+    def construct_yaml_int(self, node: Any) -> int:
+        number = int(super().construct_yaml_int(node))
+        if abs(number) >= _NUMBERS:
+            raise yaml.constructor.ConstructorError(None, None, "a number of more than 64 bits", node.start_mark)
+        return number
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -39,6 +67,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$"),
@@ -54,7 +83,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"Expected `{path}` to be a YAML file, but there is no such file.")
-    if path.stat().st_size > _LARGEST:
+    if path.stat().st_size > YAML_BYTES:
         raise InputError(f"Expected `{path}` to be at most 1 MiB, but got {path.stat().st_size:,} bytes.")
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
@@ -62,8 +91,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
         raise InputError(f"{path}: {place}: {error.problem}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise InputError(f"{path}: Expected valid YAML in UTF-8, but got: {str(error).splitlines()[0]}") from None
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError, TypeError, KeyError, IndexError) as error:
+        raise InputError(
+            f"{path}: Expected valid YAML in UTF-8, but got: {(str(error) or repr(error)).splitlines()[0]}"
+        ) from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: Expected a mapping with `members:` at the top, but got {type(content).__name__}.")
     return content
@@ -71,7 +102,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
     """Write a mapping, keys in the given order."""
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding="utf-8")
+    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
 
 
 def yaml_text(content: Any) -> str:

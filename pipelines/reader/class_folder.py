@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -14,6 +12,7 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from backbones.parameter import Count, Fraction, Natural
 from ensemble.expression import canonical_classes, canonical_expression
+from pipelines.csv_table import read_csv
 from pipelines.file_tree import file_names, open_file
 from pipelines.image_tree import (
     class_of,
@@ -23,10 +22,12 @@ from pipelines.image_tree import (
     holds_files,
     image_fingerprint,
     image_names,
+    images_in,
     relative_names,
 )
 from pipelines.listing import Listing
 from pipelines.readers import READERS, require_source
+from pipelines.skip_report import SkipReport
 from pipelines.split import split_faces
 
 __all__ = ["ClassFolder"]
@@ -63,25 +64,21 @@ class ClassFolder:
         """Whether images lie in folders of which at least two are named after expressions."""
         if not holds_files(source):
             return False
-        try:
-            names = image_names(Path(source).expanduser())
-        except InputError:
-            return False
-        found = {canonical_expression(class_of(name)[0]) for name in names} - {None}
+        found = {canonical_expression(class_of(name)[0]) for name in images_in(Path(source).expanduser())} - {None}
         return len(found) >= 2
 
     def fingerprint(self, source: Path | str) -> str:
         """sha256 of an archive, or of a folder's names, sizes and times of change."""
         return image_fingerprint(require_source(source))
 
-    def scan(self, source: Path | str) -> Listing:
+    def scan(self, source: Path | str, skipped: SkipReport | None = None) -> Listing:
         """Read labels, and splits where there are any, from the folders' names; divide the rest.
 
         Raises:
             InputError: An image lies in no class's folder, or only some lie in a split's folder.
         """
         path = require_source(source)
-        names = image_names(path)
+        names = image_names(path, skipped)
         places = classes_of(path, names)
         classes, mapping = canonical_classes(folder for folder, _ in places)
         labels = np.array([classes.index(mapping[folder]) for folder, _ in places], dtype=np.int64)
@@ -141,11 +138,11 @@ def _read_groups(path: Path, names: Sequence[str]) -> npt.NDArray[np.str_] | Non
     if table is None:
         return None
     with open_file(path, table) as file:
-        rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
-        if not {"file", "group"} <= set(rows.fieldnames or ()):
-            raise InputError(f"Expected the columns `file,group` in {path}/{table}, but got {rows.fieldnames}.")
-        folder = PurePosixPath(table).parent
-        group_of = {str(folder / row["file"]): f"group {row['group']}" for row in rows}
+        rows = read_csv(file, f"{path}/{table}")
+    if not {"file", "group"} <= set(rows[0]):
+        raise InputError(f"Expected the columns `file,group` in {path}/{table}, but got {rows[0]}.")
+    folder, file_column, group_column = PurePosixPath(table).parent, rows[0].index("file"), rows[0].index("group")
+    group_of = {str(folder / row[file_column]): f"group {row[group_column]}" for row in rows[1:]}
     if not group_of.keys() & set(names):
         raise InputError(
             f"Expected {path}/{table} to name images relative to its own folder, but none of its {len(group_of)} "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from backbones.limits import LINE_BYTES, ROWS
 from backbones.parameter import Count, Fraction, Natural
 from ensemble.expression import EXPRESSIONS, class_index
-from pipelines.csv_file import find_csv, open_csv, split_line
+from pipelines.csv_file import BOM, find_csv, open_csv, split_line, table_lines
 from pipelines.fingerprint import digest_file
 from pipelines.listing import Listing
 from pipelines.pixel_text import parse_pixels
 from pipelines.readers import READERS, require_source
+from pipelines.skip_report import SkipReport
 from pipelines.split import split_faces
 
 __all__ = ["FerCsv"]
@@ -28,6 +31,13 @@ _COLUMNS = {"emotion", "pixels"}
 _NAMES = (*EXPRESSIONS, "contempt")
 """An eighth class stands in some tables of this layout. It goes by its name: no number is its own everywhere."""
 _BLOCK = 64
+
+
+_Bad = Callable[[int, InputError], None]
+"""Told of a row that cannot be read, and why; raises, or takes note."""
+
+_Face = tuple[int, int, str]
+"""Data row, label, usage."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +54,16 @@ class _Table:
     place: str
     columns: dict[str, int]
 
-    def rows(self) -> Iterator[tuple[int, list[bytes]]]:
-        """Yield (0-based data row, fields)."""
-        row = 0
-        for line in self.file:
+    def rows(self, bad: _Bad) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield (0-based data row, fields); `bad` is told of rows with too few or too many fields."""
+        for row, line in enumerate(table_lines(self.file, self.place)):
+            if row == ROWS:
+                raise InputError(f"Expected at most {ROWS:,} rows in {self.place}, but got more.")
             fields = split_line(line)
-            if fields == [b""]:
-                continue
-            if len(fields) != len(self.columns):
-                raise InputError(f"Expected {len(self.columns)} fields in {self.at(row)}, but got {len(fields)}.")
-            yield row, fields
-            row += 1
+            if len(fields) == len(self.columns):
+                yield row, fields
+            else:
+                bad(row, InputError(f"Expected {len(self.columns)} fields in {self.at(row)}, but got {len(fields)}."))
 
     def at(self, row: int) -> str:
         """The place of a data row, for messages."""
@@ -93,27 +102,21 @@ class FerCsv:
         path = require_source(source)
         return digest_file(path / _find(path) if path.is_dir() else path)
 
-    def scan(self, source: Path | str) -> Listing:
-        """Read labels and splits of all rows.
+    def scan(self, source: Path | str, skipped: SkipReport | None = None) -> Listing:
+        """Read labels and splits of all rows; the pixels only if bad rows are to be skipped.
 
         Raises:
             InputError: A row has an unknown emotion or usage, or lacks a field.
         """
-        labels: list[int] = []
-        usages: list[bytes] = []
-        label_of: dict[bytes, int] = {}
+        passed: set[int] = set()
         with _open_table(require_source(source)) as table:
-            emotion, usage = table.columns["emotion"], table.columns.get("usage")
-            for row, fields in table.rows():
-                word = fields[emotion]
-                if word not in label_of:
-                    label_of[word] = _label(word, table.at(row))
-                labels.append(label_of[word])
-                usages.append(fields[usage] if usage is not None else b"")
-            place = table.place
-        if not labels:
-            raise InputError(f"Expected at least one face in {place}, but it has no data rows.")
-        return self._listing(np.array(labels, dtype=np.int64), usages, place)
+            bad = _refuse if skipped is None else _taking_note(table, passed, skipped)
+            faces = list(self._faces(table, bad, pixels=skipped is not None))
+        if not faces:
+            raise InputError(f"Expected at least one face in {table.place}, but it has no data rows that can be read.")
+        if any(usage for _, _, usage in faces):
+            faces = [face for face in faces if face[2] or bad(face[0], _unknown_usage("", table.at(face[0])))]
+        return self._listing(faces, frozenset(passed))
 
     def decode(self, source: Path | str, listing: Listing) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield blocks of faces in the order of the rows."""
@@ -121,7 +124,9 @@ class FerCsv:
             column = table.columns["pixels"]
             fields: list[bytes] = []
             places: list[str] = []
-            for row, values in table.rows():
+            for row, values in table.rows(_refuse_but(listing.passed_over)):
+                if row in listing.passed_over:
+                    continue
                 fields.append(values[column])
                 places.append(table.at(row))
                 if len(fields) == _BLOCK:
@@ -131,19 +136,38 @@ class FerCsv:
             if fields:
                 yield parse_pixels(fields, size=self.size, places=places)
 
-    def _listing(self, labels: npt.NDArray[np.int64], usages: list[bytes], place: str) -> Listing:
-        names = [usage.decode(errors="replace") for usage in usages]
-        if any(names):
-            splits = np.array([_split(name, place, row) for row, name in enumerate(names)], dtype=np.str_)
+    def _faces(self, table: _Table, bad: _Bad, *, pixels: bool) -> Iterator[_Face]:
+        """Yield (row, label, usage) of the rows that can be read."""
+        emotion, column, usage = table.columns["emotion"], table.columns["pixels"], table.columns.get("usage")
+        label_of: dict[bytes, int] = {}
+        for row, fields in table.rows(bad):
+            word = fields[emotion]
+            try:
+                if word not in label_of:
+                    label_of[word] = _label(word, table.at(row))
+                used = "" if usage is None else _usage(fields[usage], table.at(row))
+                # Far too few pixels are refused before millions of such rows are listed.
+                if pixels or len(fields[column]) < 2 * self.size**2 - 1:
+                    parse_pixels([fields[column]], size=self.size, places=[table.at(row)])
+            except InputError as error:
+                bad(row, error)
+            else:
+                yield row, label_of[word], used
+
+    def _listing(self, faces: Sequence[_Face], passed_over: frozenset[int]) -> Listing:
+        labels = np.array([label for _, label, _ in faces], dtype=np.int64)
+        usages = [usage for _, _, usage in faces]
+        if any(usages):
+            splits = np.array([_SPLITS[usage.lower()] for usage in usages], dtype=np.str_)
         else:
-            names = ["face"] * len(names)
             splits = split_faces(labels, validation=self.validation, test=self.test, seed=self.seed)
         return Listing(
-            ids=np.array([f"{name}_{row}" for row, name in enumerate(names)], dtype=np.str_),
+            ids=np.array([f"{usage or 'face'}_{row}" for row, _, usage in faces], dtype=np.str_),
             labels=labels,
             splits=splits,
             classes=_NAMES if labels.max() == len(EXPRESSIONS) else EXPRESSIONS,
             shape=(self.size, self.size),
+            passed_over=passed_over,
         )
 
 
@@ -151,9 +175,14 @@ class FerCsv:
 def _open_table(path: Path) -> Iterator[_Table]:
     name = _find(path)
     with open_csv(path, name) as file:
-        header = [field.decode(errors="replace").lower() for field in split_line(file.readline())]
-        columns = {column.removeprefix("\ufeff"): index for index, column in enumerate(header)}
-        yield _Table(file, f"{path}/{name}" if name else str(path), columns)
+        fields = split_line(file.readline(LINE_BYTES).removeprefix(BOM))
+        header = [field.decode(errors="replace").lower() for field in fields]
+        columns = {column: index for index, column in enumerate(header)}
+        place = f"{path}/{name}" if name else str(path)
+        if len(columns) < len(header):
+            twice = Counter(header).most_common(1)[0][0]
+            raise InputError(f"Expected every column once in {place}, but {twice!r} stands twice.")
+        yield _Table(file, place, columns)
 
 
 def _find(path: Path) -> str:
@@ -174,10 +203,34 @@ def _label(word: bytes, place: str) -> int:
         ) from error
 
 
-def _split(usage: str, place: str, row: int) -> str:
-    split = _SPLITS.get(usage.lower())
-    if split is None:
-        raise InputError(
-            f"Expected `Usage` to be Training, PublicTest or PrivateTest in {place}, data row {row}, but got {usage!r}."
-        )
-    return split
+def _usage(word: bytes, place: str) -> str:
+    usage = word.decode(errors="replace")
+    if usage and usage.lower() not in _SPLITS:
+        raise _unknown_usage(usage, place)
+    return usage
+
+
+def _unknown_usage(usage: str, place: str) -> InputError:
+    return InputError(f"Expected `Usage` to be Training, PublicTest or PrivateTest in {place}, but got {usage!r}.")
+
+
+def _refuse(_row: int, error: InputError) -> None:
+    raise error
+
+
+def _refuse_but(passed_over: Container[int]) -> _Bad:
+    """Raises for every row but those found bad before."""
+
+    def bad(row: int, error: InputError) -> None:
+        if row not in passed_over:
+            raise error
+
+    return bad
+
+
+def _taking_note(table: _Table, passed: set[int], skipped: SkipReport) -> _Bad:
+    def bad(row: int, error: InputError) -> None:
+        passed.add(row)
+        skipped.add(table.at(row), str(error))
+
+    return bad

@@ -19,10 +19,12 @@ from pipelines.image_tree import (
     holds_files,
     image_fingerprint,
     image_names,
+    images_in,
     relative_names,
 )
 from pipelines.listing import Listing
 from pipelines.readers import READERS, require_source
+from pipelines.skip_report import SkipReport
 
 __all__ = ["FerFolder"]
 
@@ -48,24 +50,21 @@ class FerFolder:
         """Whether the first images are named as in FER2013."""
         if not holds_files(source):
             return False
-        try:
-            first = image_names(Path(source).expanduser())[:_PEEK]
-        except InputError:
-            return False
-        return all(_prefix(name) in _SPLITS for name in first)
+        first = images_in(Path(source).expanduser())[:_PEEK]
+        return bool(first) and all(_prefix(name) in _SPLITS for name in first)
 
     def fingerprint(self, source: Path | str) -> str:
         """sha256 of an archive, or of a folder's names, sizes and times of change."""
         return image_fingerprint(require_source(source))
 
-    def scan(self, source: Path | str) -> Listing:
+    def scan(self, source: Path | str, skipped: SkipReport | None = None) -> Listing:
         """Read labels and splits from the names.
 
         Raises:
             InputError: A name has no known prefix, or an image lies in no expression's folder.
         """
         path = require_source(source)
-        names = image_names(path)
+        names = image_names(path, skipped)
         unknown = next((name for name in names if _prefix(name) not in _SPLITS), None)
         if unknown is not None:
             raise InputError(

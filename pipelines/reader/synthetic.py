@@ -16,6 +16,7 @@ from ensemble.expression import EXPRESSIONS
 from pipelines.fingerprint import digest_file, digest_text
 from pipelines.listing import Listing
 from pipelines.readers import READERS
+from pipelines.skip_report import SkipReport
 from pipelines.split import split_faces
 
 __all__ = ["Synthetic"]
@@ -50,7 +51,7 @@ class Synthetic:
         painter = [digest_file(file) for folder in folders for file in sorted(folder.glob("*.py"))]
         return digest_text(["synthetic", self.count, self.seed, *painter])
 
-    def scan(self, source: Path | str) -> Listing:
+    def scan(self, source: Path | str, skipped: SkipReport | None = None) -> Listing:
         """Paint the faces; their people decide the splits.
 
         Raises:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
+import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -80,7 +83,7 @@ def test_opening_one_split_leaves_the_others_closed(sources, tmp_path):
     for file in store.folder.glob("test.*"):
         file.unlink()
     assert len(store.split("train")) == 14
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match=r"files of the test split have changed.*run the same command again"):
         store.split("test")
 
 
@@ -119,6 +122,38 @@ def test_a_damaged_folder_is_made_anew(damage, sources, tmp_path):
     again = load_faces(sources["csv"], cache=tmp_path)
     assert again == store
     assert len(again.split("train")) == 14
+
+
+@pytest.mark.parametrize("name", ["train.images.npy", "train.labels.npy", "validation.ids.npy", "meta.json"])
+def test_a_flipped_bit_of_what_a_fit_sees_makes_it_anew(sources, tmp_path, name):
+    store = load_faces(sources["csv"], cache=tmp_path)
+    before = (store.folder / name).read_bytes()
+    (store.folder / name).write_bytes(before[:-3] + bytes([before[-3] ^ 1]) + before[-2:])
+    assert load_faces(sources["csv"], cache=tmp_path) == store
+    assert (store.folder / name).read_bytes() == before
+
+
+def test_a_flipped_bit_of_the_test_split_is_told_when_it_is_opened(sources, tmp_path):
+    store = load_faces(sources["csv"], cache=tmp_path)
+    images = store.folder / "test.images.npy"
+    images.write_bytes(images.read_bytes()[:-1] + b"\xff")
+    assert load_faces(sources["csv"], cache=tmp_path) == store, "the test split was opened"
+    with pytest.raises(InputError, match="files of the test split have changed"):
+        store.split("test")
+    assert len(load_faces(sources["csv"], cache=tmp_path).split("test")) == store.counts["test"]
+
+
+def test_what_a_killed_process_of_this_machine_left_goes_at_once(sources, tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    faces = tmp_path / "faces"
+    killed = faces / f".{'0' * 32}.{socket.gethostname()}.{process.pid}.01234567"
+    running = faces / f".{'0' * 32}.{socket.gethostname()}.{os.getpid()}.01234567"
+    elsewhere = faces / f".{'0' * 32}.another-host.{process.pid}.01234567"
+    for folder in (killed, running, elsewhere):
+        folder.mkdir(parents=True)
+    load_faces(sources["csv"], cache=tmp_path)
+    assert [folder.exists() for folder in (killed, running, elsewhere)] == [False, True, True]
 
 
 def test_processes_at_once_agree(sources, tmp_path):

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from backbones.errors import InputError
-from pipelines.image_file import decode_image, header_size, resize_face, with_channels
+from pipelines.image_file import decode_image, resize_face, with_channels
+from pipelines.image_header import header_size
 
 
 @pytest.fixture
@@ -103,3 +104,54 @@ def test_grey_repeats_as_rgb():
     grey = np.arange(4, dtype=np.uint8).reshape(2, 2)
     assert with_channels(grey, 1) is grey
     np.testing.assert_array_equal(with_channels(grey, 3), np.stack([grey] * 3, axis=-1))
+
+
+@pytest.mark.parametrize("fmt", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_several_frames_the_first_counts(fmt, colour):
+    first, second = (Image.fromarray(np.ascontiguousarray(pixels)) for pixels in (colour, colour[::-1]))
+    options = {"lossless": True} if fmt == "WEBP" else {}
+    data = save(first, fmt, save_all=True, append_images=[second, first], **options)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert opened.n_frames == 3
+        reference = np.asarray(opened.convert("RGB"))
+    np.testing.assert_array_equal(decode_image(data, name="x"), reference)
+
+
+@pytest.mark.parametrize("fmt", ["WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied_in_every_format(fmt, orientation, colour):
+    from PIL import ImageOps
+
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = save(Image.fromarray(colour), fmt, exif=exif, **({"lossless": True} if fmt == "WEBP" else {}))
+    reference = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+    np.testing.assert_array_equal(decode_image(data, name="x"), reference)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_16_bits_of_colour_keep_the_upper_8(suffix, colour):
+    deep = colour.astype(np.uint16) * 256 + 77
+    data = cv2.imencode(suffix, deep[..., ::-1])[1].tobytes()
+    np.testing.assert_array_equal(decode_image(data, name="x"), colour)
+
+
+def test_transparency_is_dropped_from_tiff_too(colour):
+    data = save(Image.fromarray(np.dstack([colour, colour[..., 0]])), "TIFF")
+    np.testing.assert_array_equal(decode_image(data, name="x"), colour)
+
+
+def test_16_bits_of_grey_with_transparency_are_read(colour):
+    data = cv2.imencode(".png", np.dstack([colour.astype(np.uint16) * 256, np.full((40, 30), 65535, np.uint16)]))[1]
+    np.testing.assert_array_equal(decode_image(data.tobytes(), name="x"), colour[..., ::-1])
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"])
+def test_headers_say_the_size_as_pillow_does(fmt, colour):
+    data = save(Image.fromarray(colour), fmt)
+    assert header_size(data, name="x") == Image.open(io.BytesIO(data)).size == (30, 40)
+
+
+def test_formats_that_start_other_programs_are_no_images():
+    with pytest.raises(InputError, match="no known image format"):
+        decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", name="x.png")

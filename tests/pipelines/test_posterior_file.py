@@ -148,11 +148,11 @@ def test_table_of_mistakes(tmp_path: Path, name: str, rows: list[dict[str, Any]]
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.csv", b"", "it has no rows"),
+        ("p.csv", b"", "it is empty"),
         ("p.csv", b"id,p_sad,p_happy\n", "it has no rows"),
-        ("p.csv", b"id,p_sad,p_happy\na,0.5\n", "row 1 has 2 fields instead of 3"),
+        ("p.csv", b"id,p_sad,p_happy\na,0.5\n", "Expected 3 fields in"),
         ("p.csv", b"id,p_sad,p_sad\na,0.5,0.5\n", "the column 'p_sad' stands twice"),
-        ("p.csv", b"\xff\xfe\x00", "cannot read it"),
+        ("p.csv", b"\xff\xfe\x00", "Expected a csv in UTF-8"),
         ("p.jsonl", b'{"id": "a"\n', "cannot read it"),
         ("p.jsonl", b"[1]\n", "row 1 is no mapping"),
         ("p.parquet", b"PAR1 nothing", "cannot read it"),

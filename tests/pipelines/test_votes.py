@@ -82,7 +82,7 @@ def test_a_table_in_another_order_is_refused(tmp_path):
     ("text", "message"),
     [
         ("emotion,pixels,Usage\n", r"Expected the columns `file` or `Image name`, .* but got emotion, pixels, Usage"),
-        ("", r"Expected the columns"),
+        ("", r"Expected a csv with a header in .*, but it is empty"),
         (HEADER.format("file") + "\n", r"it has no data rows"),
         (HEADER.format("file") + "\nTraining,a.png,1\n", r"Expected 12 fields in .*data row 0, but got 3"),
         (HEADER.format("file") + "\nTraining,a.png,x,0,0,0,0,0,0,0,0,0\n", r"Expected counts in the column `neutral`"),
