@@ -79,6 +79,8 @@ def _expanded(entry: dict[str, Any]) -> dict[str, Any]:
         value = entry.get(field)
         if isinstance(value, str):
             entry[field] = None if value == "none" else {name: value}
+    if entry.get("mix") == "none":
+        entry["mix"] = None
     if entry.get("augment", "none") is None:
         entry["augment"] = "none"
     return entry
@@ -102,6 +104,9 @@ def _check_components(spec: MemberSpec | None, where: str) -> list[Problem]:
             f"Expected none or flip, since a frozen backbone's features are computed once, but got {spec.augment!r}."
         )
         problems.append(Problem.at(f"{where}.augment", message))
+    if spec.frozen_backbone and spec.mix is not None:
+        message = "Expected none beside `freeze: backbone`, whose features are computed once, of single faces."
+        problems.append(Problem.at(f"{where}.mix", message))
     return problems + _check_unfreeze(spec, f"{where}.unfreeze")
 
 

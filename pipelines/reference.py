@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from ensemble.align_spec import AlignSpec
 from ensemble.committee_spec import NodeSpec
+from ensemble.mix_spec import MixSpec
 from ensemble.outside_spec import LoanSpec, PosteriorsSpec
 from ensemble.spec import (
     DataSpec,
@@ -56,6 +57,7 @@ _SPECS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("members[].weights", WeightsSpec),
     ("members[].freeze", FreezeSpec),
     ("members[].unfreeze", UnfreezeSpec),
+    ("members[].mix", MixSpec),
     ("members[].optimizer", OptimizerSpec),
     ("members[].schedule", ScheduleSpec),
     ("members[].posteriors", PosteriorsSpec),

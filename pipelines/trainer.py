@@ -18,6 +18,7 @@ from ensemble.spec import MemberSpec
 from pipelines.batches import derived_seed
 from pipelines.checkpoint import Progress, load_checkpoint, restore_optimizer, save_checkpoint
 from pipelines.device import autocast, resolve_precision
+from pipelines.mixing import Mixing
 from pipelines.optimization import make_optimizer, make_schedule
 from pipelines.unfreezing import Lesson, Unfreezing
 
@@ -33,6 +34,9 @@ class Watcher:
 
     def start(self, progress: Progress) -> None:
         """Training starts, or goes on after so many epochs."""
+
+    def note(self, line: str) -> None:
+        """Something that the user should know, such as a damaged checkpoint."""
 
     def batch(self, done: int, total: int) -> None:
         """A batch of the running epoch is done."""
@@ -98,10 +102,13 @@ class Trainer:
             steps_per_epoch=len(self.lesson.batches),
         )
         self.average = create_ema(self.model, spec.ema) if spec.ema else None
+        self.mixing = Mixing(spec.mix, seed=spec.seed, epochs=spec.epochs) if spec.mix else None
         self.progress, self.best = Progress(self.fingerprint), _copy(self.model.state_dict())
         stored = load_checkpoint(self.checkpoint, self.fingerprint)
-        if stored:
-            self._resume(*stored)
+        if stored.note:
+            self.watcher.note(stored.note)
+        if stored.progress is not None:
+            self._resume(stored.progress, stored.states)
 
     def _resume(self, progress: Progress, states: dict[str, dict[str, Tensor]]) -> None:
         self.model.load_state_dict(states["model"])
@@ -121,6 +128,8 @@ class Trainer:
         epoch = self.progress.epoch
         torch.manual_seed(derived_seed(self.spec.seed, "train", epoch))
         self.model.train()
+        if self.mixing is not None:
+            self.mixing.begin(epoch)
         total, steps = torch.zeros((), device=self.device), len(lesson.batches)
         for step, (inputs, targets) in enumerate(lesson.batches.epoch(epoch)):
             value = self._update(lesson, inputs, targets)
@@ -136,12 +145,14 @@ class Trainer:
 
     def _update(self, lesson: Lesson, inputs: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
-            x = lesson.prepare(inputs.to(self.device, non_blocking=True))
+            x, targets = lesson.prepare(inputs.to(self.device, non_blocking=True)), targets.to(self.device)
+            if self.mixing is not None and x.ndim == 4:  # features of a face that is not mixed are no mixture
+                x, targets = self.mixing(x, targets)
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         with autocast(self.precision, self.device):
             logits = lesson.part(x)
-        value: Tensor = self.loss(logits.float(), targets.to(self.device, non_blocking=True))
+        value: Tensor = self.loss(logits.float(), targets)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         if self.spec.clip is not None:

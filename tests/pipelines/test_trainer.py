@@ -13,7 +13,7 @@ from backbones.errors import InputError
 from backbones.registry import LOSSES
 from ensemble.spec import ComponentSpec, MemberSpec
 from pipelines.batches import FeatureBatches
-from pipelines.checkpoint import Progress, load_checkpoint
+from pipelines.checkpoint import CHECKPOINT, PREVIOUS, Progress, load_checkpoint
 from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson
 
@@ -155,16 +155,67 @@ def test_a_validation_that_is_no_number_is_refused(tmp_path: Path) -> None:
         make_trainer(make_spec(), tmp_path / "c", validate=lambda _: (float("nan"), 0.0)).run()
 
 
-def test_checkpoint_of_another_member_or_a_damaged_one_is_not_used(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_member_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "c"
     make_trainer(make_spec(), path).run()
-    assert load_checkpoint(path, "f") is not None
-    assert load_checkpoint(path, "other") is None
-    path.write_bytes(path.read_bytes()[:-7])
-    assert load_checkpoint(path, "f") is None
-    path.write_bytes(b"")
-    assert load_checkpoint(path, "f") is None
-    assert load_checkpoint(tmp_path / "absent", "f") is None
+    assert load_checkpoint(path, "f").progress is not None
+    other = load_checkpoint(path, "other")
+    assert (other.progress, other.note) == (None, None)
+    absent = load_checkpoint(tmp_path / "absent", "f")
+    assert (absent.progress, absent.note) == (None, None)
+
+
+def damaged(data: bytes, how: str) -> bytes:
+    """A flipped bit in the header's text, in a tensor, or a cut."""
+    if how == "cut":
+        return data[:-7]
+    place = data.index(b"fingerprint") + 3 if how == "header" else len(data) - 5
+    return data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("how", ["cut", "header", "tensor"])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_gone_on_from(tmp_path: Path, how: str) -> None:
+    path, spec = tmp_path / CHECKPOINT, make_spec(ema=0.5)
+    whole = make_trainer(spec, tmp_path / "whole")
+    whole.run()
+    with pytest.raises(StopError):
+        make_trainer(spec, path, StopAfter(2, 1)).run()
+    path.write_bytes(damaged(path.read_bytes(), how))
+    told = Told()
+    again = make_trainer(spec, path, told)
+    again.run()
+    assert told.lines == [
+        f"{CHECKPOINT} is damaged: goes on from the previous one, after epoch 1, with the same result"
+    ]
+    assert told.started == 1
+    same, expected = state_of(again), state_of(whole)
+    assert all(torch.equal(same[name], expected[name]) for name in expected)
+
+
+def test_without_a_whole_checkpoint_it_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    with pytest.raises(StopError):
+        make_trainer(make_spec(), path, StopAfter(2, 1)).run()
+    for place in (path, path.with_name(PREVIOUS)):
+        place.write_bytes(b"")
+    told = Told()
+    make_trainer(make_spec(), path, told).run()
+    assert told.lines == [f"{CHECKPOINT} and {PREVIOUS} are damaged: begins anew, with the same result"]
+    assert told.started == 0
+
+
+class Told(Watcher):
+    """Keeps what the loop says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.started = -1
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+    def start(self, progress: Progress) -> None:
+        self.started = progress.epoch
 
 
 def test_biases_and_norms_are_not_decayed_and_frozen_parameters_not_optimised(tmp_path: Path) -> None:
