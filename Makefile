@@ -5,10 +5,10 @@ STAMP := .venv/.installed
 UV = $$(command -v uv || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check static format lock docs bench clean
+.PHONY: help setup demo test check static format lock docs bench bench-fuzz bench-faults clean
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## make .venv and install the lock into it
 
@@ -48,10 +48,17 @@ lock: setup ## resolve requirements.lock anew
 docs: setup ## write docs/members-yaml.md anew
 	$(BIN)/python -m pipelines.reference docs/members-yaml.md
 
+bench-fuzz: setup ## ten thousand random inputs; results go to benchmarks/results/
+	$(BIN)/python -m benchmarks.fuzz
+
 bench: setup ## the benchmarks, FACES="csv or zip …" for those on real faces; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.synthetic_difficulty
 	test -z "$(FACES)" || $(BIN)/python -m benchmarks.loading $(FACES)
+
+bench-faults: setup ## kill, damage and fill disks; long runs in memory; the tables of docs/faults.md
+	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m benchmarks.endurance
 
 clean: ## remove what tests and tools leave behind
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

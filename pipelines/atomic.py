@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["explain_os_error", "replacing", "write_json", "write_text"]
+from ensemble.canonical import digest_of
+
+__all__ = [
+    "CHECKSUM", "explain_os_error", "is_alive", "replacing", "sweep", "sweep_beside", "sync_files", "sync_folder",
+    "write_checked_json", "write_json", "write_text",
+]  # fmt: skip
+
+CHECKSUM = "checksum"
+"""Key of a JSON mapping's own checksum."""
+
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
 
 @contextmanager
@@ -25,11 +37,42 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a failed write does not know where it was to
         raise
     sync_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder and below; those of running ones stay."""
+    _remove_left(folder.rglob(".*.tmp"))
+
+
+def sweep_beside(path: Path) -> None:
+    """Remove the temporary files of this one file that killed processes left beside it."""
+    _remove_left(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
+
+
+def _remove_left(paths: Iterable[Path]) -> None:
+    for path in paths:
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and not is_alive(int(match[1])):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of that number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # of another user
+    return True
 
 
 def explain_os_error(error: OSError) -> str:
@@ -41,11 +84,21 @@ def explain_os_error(error: OSError) -> str:
     )
 
 
+def sync_files(folder: Path) -> None:
+    """Make the content of all files right inside `folder` durable."""
+    for path in folder.iterdir():
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with suppress(OSError):  # some network file systems cannot
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -59,3 +112,8 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically; NaN and infinity are refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_checked_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON mapping with a checksum of its own: sha256 over the canonical JSON of all the other keys."""
+    write_json(path, {**content, CHECKSUM: digest_of(content)})

@@ -16,9 +16,11 @@ from backbones.errors import InputError
 from ensemble.class_map import ClassMap
 from ensemble.outside_spec import BorrowedSpec
 from ensemble.spec import MemberSpec
-from pipelines.atomic import replacing, write_json
+from pipelines.atomic import replacing, write_checked_json
 from pipelines.bundle import HISTORY, REPORT, SPEC, WEIGHTS, read_json
-from pipelines.checkpoint import CHECKPOINT
+from pipelines.checkpoint import remove_checkpoints
+from pipelines.fingerprint import checked_digest, digest_file
+from pipelines.machine import machine_facts
 from pipelines.member import Member, read_spec_file
 from pipelines.member_fit import FitData
 from pipelines.member_job import Listener, MemberJob
@@ -92,13 +94,14 @@ class BorrowedJob(MemberJob):
         for name in (WEIGHTS, HISTORY):
             with replacing(self.folder / name) as temporary:
                 shutil.copyfile(self.source / name, temporary)
+        checked_digest(self.folder / WEIGHTS, read_spec_file(self.source).get("weights_sha256"))
         content = {key: value for key, value in read_spec_file(self.source).items() if key not in _OF_THE_LENDER}
         lender = {
             "folder": self.loan.committee.folder, "member": self.loan.committee.member,
             "fingerprint": content["fingerprint"],
         }  # fmt: skip
         class_map = self.class_map()
-        write_json(self.folder / SPEC, {
+        write_checked_json(self.folder / SPEC, {
             **content,
             "classes": list(self.store.classes),
             **({} if class_map is None else {"class_map": class_map.state()}),
@@ -108,5 +111,7 @@ class BorrowedJob(MemberJob):
             "lender": lender,
             "shown_size": self.store.size,
             "shown_channels": self.store.channels,
+            "environment": machine_facts(),
+            "history_sha256": digest_file(self.folder / HISTORY),
         })  # fmt: skip
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        remove_checkpoints(self.folder)

@@ -1,12 +1,17 @@
 """The state of a training run between two epochs, in one safetensors file.
 
-Tensors lie under `model/`, `average/`, `best/` and `optimizer/`; everything else is JSON in the file's header. No
-random state needs storing: every epoch seeds itself from (seed, epoch).
+Tensors lie under `model/`, `average/`, `best/` and `optimizer/`; everything else is JSON in the file's header, a
+checksum over all of it among that. No random state needs storing: every epoch seeds itself from (seed, epoch). The
+checkpoint before the last one stays beside it; a damaged one is passed over.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,11 +27,14 @@ from pipelines.atomic import replacing
 
 __all__ = [
     "CHECKPOINT",
+    "PREVIOUS",
     "Progress",
+    "Resumed",
     "checkpoint_fingerprint",
     "load_checkpoint",
     "load_tensors",
     "mean_history",
+    "remove_checkpoints",
     "restore_optimizer",
     "save_checkpoint",
     "save_tensors",
@@ -35,6 +43,9 @@ __all__ = [
 
 CHECKPOINT = "checkpoint.safetensors"
 """Its name in a member's folder."""
+
+PREVIOUS = "checkpoint.previous.safetensors"
+"""The one before it."""
 
 
 @dataclass
@@ -70,9 +81,7 @@ def mean_history(histories: Sequence[list[dict[str, float]]]) -> list[dict[str, 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file atomically."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(plain, temporary, metadata=metadata)
+    _write(path, _plain(tensors), metadata)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -101,36 +110,115 @@ def save_checkpoint(
         for name, value in optimizer.state[parameter].items():
             if isinstance(value, Tensor):
                 tensors[f"optimizer/{index}/{name}"] = value
-    save_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    plain, text = _plain(tensors), json.dumps(asdict(progress))
+    _write(
+        path, plain, {"progress": text, "checksum": _checksum(plain, text)}, previous=path.with_name(_previous(path))
+    )
 
 
 def checkpoint_fingerprint(path: Path) -> str | None:
-    """Whose checkpoint it is, from the file's header alone; None where there is no usable one."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return str(json.loads((file.metadata() or {})["progress"])["fingerprint"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-        return None
+    """Whose checkpoint it is, from the header of the last one or the one before; None where there is no usable one."""
+    for place in (path, path.with_name(_previous(path))):
+        try:
+            with safe_open(place, framework="pt") as file:
+                return str(json.loads((file.metadata() or {})["progress"])["fingerprint"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            continue
+    return None
 
 
-def load_checkpoint(path: Path, fingerprint: str) -> tuple[Progress, dict[str, dict[str, Tensor]]] | None:
-    """Read a checkpoint of the member with that fingerprint.
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """What a run goes on from.
 
-    Returns:
-        Progress and state dicts by role; None where there is no usable checkpoint.
+    Attributes:
+        progress: Counters and history; None where there is no usable checkpoint.
+        states: State dicts by role.
+        note: What was damaged and what is done instead, if anything was.
     """
-    try:
-        tensors, metadata = load_tensors(path)
-        progress = Progress(**json.loads(metadata["progress"]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+
+    progress: Progress | None = None
+    states: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    note: str | None = None
+
+
+def load_checkpoint(path: Path, fingerprint: str) -> Resumed:
+    """Read the newest whole checkpoint of the member with that fingerprint: the last one, or else the one before it."""
+    damaged: list[str] = []
+    for place in (path, path.with_name(_previous(path))):
+        try:
+            progress, states = _read(place)
+        except FileNotFoundError:
+            continue
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            damaged.append(place.name)
+            continue
+        if progress.fingerprint == fingerprint:
+            return Resumed(progress=progress, states=states, note=_note(damaged, progress.epoch))
+    return Resumed(note=_note(damaged, 0))
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove a member's checkpoints: it is finished."""
+    for name in (CHECKPOINT, PREVIOUS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _note(damaged: Sequence[str], epoch: int) -> str | None:
+    if not damaged:
         return None
-    if progress.fingerprint != fingerprint:
-        return None
+    instead = f"goes on from the previous one, after epoch {epoch}" if epoch else "begins anew"
+    return f"{' and '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged: {instead}, with the same result"
+
+
+def _read(path: Path) -> tuple[Progress, dict[str, dict[str, Tensor]]]:
+    """A checkpoint; any error means that it is damaged."""
+    tensors, metadata = load_tensors(path)
+    if metadata["checksum"] != _checksum(tensors, metadata["progress"]):
+        raise ValueError("its checksum does not fit its content")
     states: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         role, _, rest = name.partition("/")
         states.setdefault(role, {})[rest] = tensor
-    return progress, states
+    return Progress(**json.loads(metadata["progress"])), states
+
+
+def _previous(path: Path) -> str:
+    """Name of the checkpoint before the one at `path`."""
+    return PREVIOUS if path.name == CHECKPOINT else f"{path.name}.previous"
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _checksum(tensors: dict[str, Tensor], text: str) -> str:
+    """CRC-32 over names, types, shapes and values of the tensors, and over the text: it finds damage, no forgery."""
+    value = zlib.crc32(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        value = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), value)
+        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
+    return f"{value:08x}"
+
+
+def _write(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None, *, previous: Path | None = None
+) -> None:
+    """Write a safetensors file atomically; what was there before becomes `previous`, if one is named.
+
+    Raises:
+        OSError: The disk is full, or does not take the file for another reason.
+    """
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata=metadata)
+        except SafetensorError as error:  # it tells what the system said in words only
+            number = re.search(r"os error (\d+)", str(error))
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code), str(path)) from None
+        if previous is not None and path.is_file():
+            path.replace(previous)
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:

@@ -15,11 +15,16 @@ import typer
 
 from backbones.errors import EnsembleError, InputError
 from pipelines.command.data import app as data_app
+from pipelines.command.explain import explain
 from pipelines.command.members import app as members_app
 from pipelines.command.option import Classes, Committee, Data, Device, Members, Quiet, Weights
 from pipelines.command.predict import predict
+from pipelines.command.report import report
+from pipelines.command.verify import verify
 from pipelines.command.weights import app as weights_app
 from pipelines.environment import prepare_environment
+from pipelines.plain_name import plain_text
+from pipelines.termination import terminable
 
 __all__ = ["app", "main"]
 
@@ -36,7 +41,10 @@ app.add_typer(weights_app, name="weights")
 app.add_typer(data_app, name="data")
 
 
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_DISK_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.ENOTDIR,
+)  # fmt: skip
 
 
 class Split(StrEnum):
@@ -59,6 +67,10 @@ def fit(
         typer.Option(min=1, help="Members trained at the same time [one per core up to 4; 1 on a GPU]."),
     ] = None,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log to MLflow.")] = True,
+    system_metrics: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--system-metrics/--no-system-metrics", help="Log the machine's load to MLflow as well [no]."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train or resume all members, fit and track the committee."""
@@ -67,7 +79,7 @@ def fit(
     plan = make_plan(members, data=data, weights_folders=weights or [])  # tells mistakes before torch is loaded
     from pipelines.committee_fit import fit_committee
 
-    fit_committee(plan, out=out, device=device, jobs=jobs, track=track, quiet=quiet)
+    fit_committee(plan, out=out, device=device, jobs=jobs, track=track, system_metrics=system_metrics, quiet=quiet)
 
 
 @app.command()
@@ -101,6 +113,8 @@ def tune(
 
 
 app.command()(predict)
+app.command()(verify)
+app.command()(explain)
 
 
 @app.command()
@@ -125,6 +139,9 @@ def evaluate(
     evaluate_committee(
         committee, split=split.value, data=data, classes=wanted, tta=tta, ablation=ablation, device=device, quiet=quiet
     )
+
+
+app.command()(report)
 
 
 @app.command()
@@ -166,19 +183,21 @@ def fuse(
 def ui(
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    browse: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser on it.")] = False,
 ) -> None:
-    """Open the MLflow page where members are compared."""
+    """Start the MLflow page where members are compared, and say where to look."""
     from pipelines.ui import serve_ui
     from pipelines.workspace import Workspace
 
-    raise typer.Exit(serve_ui(Workspace(), host=host, port=port))
+    raise typer.Exit(serve_ui(Workspace(), host=host, port=port, browse=browse))
 
 
 def main() -> None:
     """Entry point of the `ensemble` script."""
     prepare_environment()
     try:
-        app()
+        with terminable():
+            app()
     except InputError as error:
         _end(str(error), 2)
     except EnsembleError as error:
@@ -189,14 +208,26 @@ def main() -> None:
         from pipelines.atomic import explain_os_error
 
         _end(explain_os_error(error), 2)
+    except (MemoryError, RuntimeError) as error:
+        _end_for_memory(error)
     except SystemExit as ending:
         if ending.code == 130:
             typer.echo("ensemble: interrupted; what was finished is kept, the same command resumes.", err=True)
         raise
 
 
+def _end_for_memory(error: Exception) -> None:
+    """End with one message if it was raised for lack of memory."""
+    from pipelines.out_of_memory import is_out_of_memory
+
+    if not is_out_of_memory(error):
+        raise error
+    reason = (str(error).splitlines() or ["out of memory"])[0][:160]
+    _end(f"Expected enough memory, but got: {reason}. Lower `--batch-size` or `--tta`; what was finished is kept.", 2)
+
+
 def _end(message: str, code: int) -> None:
-    typer.echo(f"ensemble: {message}", err=True)
+    typer.echo(f"ensemble: {plain_text(message)}", err=True)
     sys.exit(code)
 
 

@@ -15,8 +15,9 @@ from backbones.errors import InputError
 from ensemble.committee_spec import CommitteeNode, group_notes, settle_groups
 from ensemble.outside_spec import BorrowedSpec, OutsideSpec
 from ensemble.spec import DataSpec, MemberSpec
+from pipelines.atomic import sweep, write_text
 from pipelines.borrowed_job import BorrowedJob, borrowed_spec
-from pipelines.bundle import PRUNED, REPORT, read_json, unseal
+from pipelines.bundle import PRUNED, unseal
 from pipelines.class_coverage import map_note, require_training_faces
 from pipelines.console import Console
 from pipelines.device import choose_device, describe_device
@@ -26,12 +27,16 @@ from pipelines.fit_tracking import FitTracking
 from pipelines.folded_job import FoldedJob
 from pipelines.fuse import fuse_stored, print_table, stored_evidence
 from pipelines.lock import locked
+from pipelines.machine import machine_facts
+from pipelines.member_damage import put_damaged_aside
 from pipelines.member_fit import FitData
 from pipelines.member_folder import make_room
 from pipelines.member_job import MemberJob, try_building
 from pipelines.member_notes import by_note
 from pipelines.outside_member import OutsideMember, read_outside
 from pipelines.plan import Plan
+from pipelines.report import refresh_page
+from pipelines.skip_report import SKIPPED
 from pipelines.termination import terminable
 from pipelines.workforce import run_jobs, worker_count
 from pipelines.workspace import Workspace
@@ -47,6 +52,7 @@ def fit_committee(
     device: str | None = None,
     jobs: int | None = None,
     track: bool = True,
+    system_metrics: bool | None = None,
     quiet: bool = False,
 ) -> Path:
     """Train or resume every member of a plan and fit the committee.
@@ -61,6 +67,7 @@ def fit_committee(
         jobs: Members trained at the same time, in a process each; default one per core up to four on a CPU, one on an
             accelerator. With another number, threads round differently and results differ in the last digits.
         track: Whether to log to MLflow.
+        system_metrics: Whether to log the machine's load as well; None does what MLflow's environment variable says.
         quiet: Print only the table.
 
     Returns:
@@ -82,11 +89,15 @@ def fit_committee(
     for note in filter(None, (job.note(fit_data) for job in work if isinstance(job, BorrowedJob))):
         console.note(note)
     with locked(folder), terminable():
+        sweep(folder)
         _check_buildable(work, processes, plan, console)
         unseal(folder)
         (folder / PRUNED).unlink(missing_ok=True)
         write_yaml(folder / "committee.yaml", _resolved(plan))
-        tracking = FitTracking(workspace, folder, plan=plan, data=fit_data, console=console, enabled=track)
+        _keep_report(store, folder)
+        tracking = FitTracking(
+            workspace, folder, plan=plan, data=fit_data, console=console, enabled=track, system_metrics=system_metrics
+        )
         with tracking:
             _take_in(outside, folder, fit_data, console, tracking)
             _train(work, fit_data, processes, console, tracking)
@@ -117,6 +128,7 @@ def open_data(
             votes=None if spec.votes is None else Path(spec.votes),
             align=spec.align,
             classes=spec.classes,
+            on_bad=spec.on_bad,
             cache=workspace.cache,
             device=device,
             progress=bar.set,
@@ -126,6 +138,8 @@ def open_data(
     if spec.align is not None and store.excluded is not None:
         lost = ", ".join(f"{store.excluded[s]:,} of {store.excluded[s] + n:,} {s}" for s, n in store.counts.items())
         console.note(f"aligned to {spec.align.template} at {store.size} px; left out, no face found: {lost} images")
+    if store.skipped:
+        console.note(f"{store.skipped:,} left out, which cannot be read: {store.folder / SKIPPED}")
     if spec.classes:
         console.note(map_note(store, spec.classes))
     if spec.classes and fit:
@@ -135,6 +149,14 @@ def open_data(
 
         store = without_twins(store, console)
     return store
+
+
+def _keep_report(store: FaceStore, folder: Path) -> None:
+    """Put what was left out of the data beside the committee."""
+    if store.skipped:
+        write_text(folder / SKIPPED, (store.folder / SKIPPED).read_text(encoding="utf-8"))
+    else:
+        (folder / SKIPPED).unlink(missing_ok=True)
 
 
 def _resolved(plan: Plan) -> dict[str, Any]:
@@ -189,6 +211,7 @@ def _take_in(
     for member in members:
         name, own = member.spec.name, folder / "members" / member.spec.name
         own.parent.mkdir(parents=True, exist_ok=True)
+        _mend(name, own, console)
         make_room(own, member.fingerprint(data))
         tracking.member(member.spec)
         if member.is_done(own, data):
@@ -196,7 +219,7 @@ def _take_in(
         else:
             member.write(own, data)
             console.note(f"{name}: taken from {member.spec.posteriors.file}")
-        tracking.finish_member(name, own)
+        tracking.finish_member(name)
 
 
 def _check_buildable(jobs: Sequence[MemberJob], processes: int, plan: Plan, console: Console) -> None:
@@ -213,16 +236,23 @@ def _check_buildable(jobs: Sequence[MemberJob], processes: int, plan: Plan, cons
         console.note(line)
 
 
+def _mend(name: str, folder: Path, console: Console) -> None:
+    """Tell what is damaged in a member's folder, and put it aside."""
+    for note in put_damaged_aside(folder):
+        console.note(f"{name}: {note}")
+
+
 def _train(jobs: Sequence[MemberJob], data: FitData, processes: int, console: Console, tracking: FitTracking) -> None:
     """Bring every member to its end and log it; finished ones are kept as they are."""
     unfinished = []
     for job in jobs:
         job.folder.parent.mkdir(parents=True, exist_ok=True)
+        _mend(job.spec.name, job.folder, console)
         make_room(job.folder, job.fingerprint(data))
         tracking.member(job.spec)
         if job.is_done():
             console.note(f"{job.spec.name}: finished before, kept")
-            tracking.finish_member(job.spec.name, job.folder)
+            tracking.finish_member(job.spec.name)
         else:
             unfinished.append(job)
     with console.bars() as bars:
@@ -241,10 +271,12 @@ def _fit_rules(
         "name": plan.name,
         "data": {"source": plan.data.source, "digest": data.digest},
         "device": describe_device(device),
+        "environment": machine_facts(),
         "notes": [*plan.notes, *notes],
     }
     fusion = fuse_stored(folder, node, seed=plan.seed, facts=facts)
-    tracking.finish(fusion.committee, fusion.bank.posteriors, read_json(folder / REPORT))
+    refresh_page(folder, fusion.bank, faces=data.validation)
+    tracking.finish()
     print_table(console, folder, fusion)
     console.note(f"committee: {folder}")
 

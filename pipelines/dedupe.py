@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from pipelines.atomic import replacing
+from backbones.errors import InputError
+from pipelines.atomic import write_checked_json
+from pipelines.bundle import read_json
 from pipelines.console import Console
 from pipelines.face_store import FaceStore
 from pipelines.twins import find_twins
 
 __all__ = ["without_twins"]
 
-_FILE = "twins-1.npy"
+_FILE = "twins-2.json"
 
 
 def without_twins(store: FaceStore, console: Console) -> FaceStore:
@@ -23,12 +26,20 @@ def without_twins(store: FaceStore, console: Console) -> FaceStore:
     key, follows from the faces that are left.
     """
     path = store.folder / _FILE
-    if not path.is_file():
+    rows = _read(path)
+    if rows is None:
         train, validation = store.split("train").images, store.split("validation").images
         with console.bar("looking for twins", len(train)) as bar:
             found = np.unique(find_twins(train, validation, advance=bar.set).first)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, found)
-    rows = np.load(path)
+        rows = [int(row) for row in found]
+        write_checked_json(path, {"rows": rows})
     console.note(f"{len(rows):,} of {store.counts['train']:,} training faces left out: a validation face is their twin")
-    return replace(store, left_out={"train": tuple(map(int, rows))}) if len(rows) else store
+    return replace(store, left_out={"train": tuple(rows)}) if rows else store
+
+
+def _read(path: Path) -> list[int] | None:
+    """The rows found before; None if there is no whole record of them."""
+    try:
+        return [int(row) for row in read_json(path)["rows"]]
+    except (InputError, KeyError, TypeError, ValueError):
+        return None

@@ -1,13 +1,12 @@
 """Features of a frozen backbone: computed once per face and view, kept as a memory-mapped file.
 
-The computation is resumable: a counter beside the unfinished file tells how many rows are done. Of members that need
-the same features at the same time one computes them, and the others wait for it.
+The computation is resumable, and what is damaged is computed anew. Of members that need the same features at the same
+time one computes them, and the others wait for it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from torch import nn
 from backbones.network import Network
 from ensemble.canonical import digest_of
 from ensemble.faces import Faces
-from pipelines.atomic import write_json
+from pipelines.block_file import BlockFile, open_whole
 from pipelines.forward import forward_all
 from pipelines.lock import locked
 from pipelines.member import Member
@@ -63,50 +62,32 @@ def cached_features(
     """
     views = 2 if mirrored else 1
     path = cache / "features" / f"{_key(member, faces, views)}.npy"
-    if not path.is_file():
+    features = open_whole(path)
+    if features is None:
         with locked(path.with_suffix(""), wait=True):
-            if not path.is_file():  # another process may have been at it
+            features = open_whole(path)  # another process may have been at it
+            if features is None:
                 _compute(member, faces, views, path, advance)
-    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+                features = open_whole(path)
+    assert features is not None  # it has just been made
+    return features.reshape(views, len(faces), -1)
 
 
 def _compute(member: Member, faces: Faces, views: int, path: Path, advance: Callable[[int, int], None] | None) -> None:
-    part, counter = path.with_suffix(".part.npy"), path.with_suffix(".json")
     features = _Features(member.network)
     width = forward_all(features, faces.images[:1], device=member.device, prepare=member.input_layer).shape[1]
-    shape = (views, len(faces), width)
-    store, done = _open_partial(part, counter, shape)
-    for start in range(done, views * len(faces), _BLOCK):
-        stop = min(start + _BLOCK, views * len(faces))
+    store = BlockFile(path, shape=(views * len(faces), width), dtype=np.float32, block=_BLOCK)
+    for start, stop in store.missing():
         rows = np.arange(start, stop)
         block = np.stack([_view(faces.images[r % len(faces)], mirrored=bool(r >= len(faces))) for r in rows])
-        store.reshape(-1, width)[start:stop] = forward_all(
-            features, block, device=member.device, prepare=member.input_layer
-        )
-        store.flush()
-        write_json(counter, {"done": stop})
+        store.write(start, forward_all(features, block, device=member.device, prepare=member.input_layer))
         if advance:
             advance(stop, views * len(faces))
-    del store
-    part.replace(path)
-    counter.unlink(missing_ok=True)
+    store.finish()
 
 
 def _view(face: npt.NDArray[np.uint8], *, mirrored: bool) -> npt.NDArray[np.uint8]:
     return face[:, ::-1] if mirrored else face
-
-
-def _open_partial(part: Path, counter: Path, shape: tuple[int, int, int]) -> tuple[np.memmap, int]:
-    """The unfinished file and how many of its rows are done."""
-    try:
-        store = np.lib.format.open_memmap(part, mode="r+")
-        done = int(json.loads(counter.read_text())["done"])
-        if store.shape == shape and 0 <= done <= shape[0] * shape[1]:
-            return store, done
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    counter.unlink(missing_ok=True)  # that of another file
-    return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape), 0
 
 
 def _digest_state(backbone: nn.Module) -> str:

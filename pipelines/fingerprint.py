@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from backbones.errors import InputError
-from pipelines.atomic import write_json
+from ensemble.canonical import digest_of
+from pipelines.atomic import CHECKSUM, write_checked_json
 
 __all__ = ["FileFacts", "checked_digest", "digest_file", "digest_folder", "digest_text"]
 
@@ -27,7 +28,7 @@ def digest_text(parts: Iterable[object]) -> str:
         >>> digest_text(["a", 1])[:8]
         '4f395a2e'
     """
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(map(str, parts)).encode(errors="surrogatepass")).hexdigest()
 
 
 def digest_file(path: Path) -> str:
@@ -83,7 +84,7 @@ class FileFacts:
         state = _state(path)
         if time.time_ns() - state[1] > _SETTLED_NS:
             facts = self._facts(path) | {fact: value}
-            write_json(self._note(path), {"path": str(path.resolve()), "state": state, "facts": facts})
+            write_checked_json(self._note(path), {"path": str(path.resolve()), "state": state, "facts": facts})
 
     def digest(self, path: Path) -> str:
         """sha256 of the file's content, remembered if it is unchanged."""
@@ -96,8 +97,9 @@ class FileFacts:
     def _facts(self, path: Path) -> dict[str, str]:
         try:
             note = json.loads(self._note(path).read_text(encoding="utf-8"))
-            return dict(note["facts"]) if note["state"] == _state(path) else {}
-        except (OSError, ValueError, KeyError, TypeError):
+            whole = note.pop(CHECKSUM) == digest_of(note)
+            return dict(note["facts"]) if whole and note["state"] == _state(path) else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
     def _note(self, path: Path) -> Path:

@@ -12,6 +12,9 @@ from pipelines.member_job import MemberJob
 
 __all__ = ["FitListener"]
 
+_RECENT = 10
+"""Epochs that the time left is told by."""
+
 
 class FitListener:
     """Listens to all jobs of a fit.
@@ -34,13 +37,14 @@ class FitListener:
         """Hand an event on to whom it concerns."""
         match event:
             case "work":
-                what, done, total = payload
-                if member not in self.shown:
-                    self.shown[member] = self.add(member, total)
-                self.shown[member].set(done, total)
-                self.shown[member].label(f"{member}: {what}")
+                self._show(member, *payload)
             case "weights":
                 self.console.note(payload)
+            case "note":
+                self.console.note(f"{member}: {payload}")
+            case "lost":
+                self._hide(member)
+                self.console.note(f"{member}: not finished, the others go on: {payload}")
             case "epoch":
                 self._epoch(member, payload)
                 self.tracking.epochs(member, payload.history)
@@ -49,18 +53,33 @@ class FitListener:
                 self._epoch(member, progress, number, copies)
                 self.tracking.copy_epochs(member, progress.history, before=number * self.jobs[member].spec.epochs)
             case "done":
-                if member in self.shown:
-                    self.shown.pop(member).remove()
+                self._hide(member)
                 self.console.note(f"{member}: finished")
-                self.tracking.finish_member(member, self.jobs[member].folder)
+                self.tracking.finish_member(member)
+
+    def _show(self, member: str, what: str, done: int, total: int) -> None:
+        if member not in self.shown:
+            self.shown[member] = self.add(member, total)
+        self.shown[member].set(done, total)
+        self.shown[member].label(f"{member}: {what}")
+
+    def _hide(self, member: str) -> None:
+        if member in self.shown:
+            self.shown.pop(member).remove()
 
     def _epoch(self, member: str, progress: Progress, number: int = 0, copies: int = 1) -> None:
         """Tell of an epoch, of the copy of that number where there are several."""
         last, epochs = progress.history[-1], self.jobs[member].spec.epochs
-        left = progress.seconds / progress.epoch * (epochs * (copies - number) - progress.epoch)
+        left = _pace(progress) * (epochs * (copies - number) - progress.epoch)
         name = member if copies == 1 else f"{member}, copy {number + 1} of {copies}"
         self.console.note(
             f"{name}: epoch {progress.epoch}/{epochs}  train loss {last['train_loss']:.4f}  "
             f"validation accuracy {last['validation_accuracy']:.4f}, nll {last['validation_nll']:.4f}  "
             f"{last['seconds']:.1f} s, about {left:.0f} s left"
         )
+
+
+def _pace(progress: Progress) -> float:
+    """Seconds that an epoch takes of late: the first one sets things up, and later stages may learn more."""
+    recent = (progress.history[1:] or progress.history)[-_RECENT:]
+    return sum(record["seconds"] for record in recent) / len(recent)

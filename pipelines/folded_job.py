@@ -20,11 +20,12 @@ from ensemble.canonical import digest_of
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.perturbation import fuse_views
-from pipelines.atomic import write_json
+from pipelines.atomic import write_checked_json, write_json
 from pipelines.batches import derived_seed
 from pipelines.bundle import HISTORY, POSTERIORS, SPEC, WEIGHTS
-from pipelines.checkpoint import CHECKPOINT, mean_history
+from pipelines.checkpoint import mean_history, remove_checkpoints
 from pipelines.estimators import ESTIMATORS
+from pipelines.fingerprint import digest_file
 from pipelines.folded_member import mean_of_copies
 from pipelines.member import Member, read_spec_file
 from pipelines.member_fit import FitData
@@ -39,7 +40,7 @@ _FINGERPRINT_VERSION = 1
 _OF_A_COPY = ("best_epoch", "epochs", "validation_accuracy", "validation_nll", "seconds", "weights_sha256")
 """What the member's `spec.json` says of each copy."""
 
-_OF_ALL = ("classes", "face_size", "face_channels", "device", "precision", "torch")
+_OF_ALL = ("classes", "face_size", "face_channels", "device", "precision", "torch", "environment")
 """What is the same for all copies."""
 
 
@@ -169,9 +170,10 @@ class FoldedJob(MemberJob):
         )
         histories = [json.loads((copy.folder / HISTORY).read_text(encoding="utf-8")) for copy in copies]
         write_json(self.folder / HISTORY, mean_history(histories))
-        for stray in (CHECKPOINT, WEIGHTS):  # of an ordinary member that was not finished
-            (self.folder / stray).unlink(missing_ok=True)
-        write_json(self.folder / SPEC, self._content(copies, judged, fingerprint))
+        (self.folder / WEIGHTS).unlink(missing_ok=True)  # of an ordinary member that was not finished
+        remove_checkpoints(self.folder)
+        content = self._content(copies, judged, fingerprint)
+        write_checked_json(self.folder / SPEC, {**content, "history_sha256": digest_file(self.folder / HISTORY)})
 
     def _content(
         self,
@@ -190,7 +192,7 @@ class FoldedJob(MemberJob):
             "fingerprint": fingerprint,
             "kind": FOLDED,
             "spec": self.spec.model_dump(mode="json"),
-            **{key: own[0][key] for key in _OF_ALL},
+            **{key: own[0].get(key) for key in _OF_ALL},
             **{key: sum(content[key] for content in own) for key in ("parameters", "epochs")},
             "best_epoch": None,
             "seconds": round(sum(content["seconds"] for content in own), 1),
@@ -220,6 +222,9 @@ class _CopyListener:
     def __call__(self, member: str, event: str, payload: Any) -> None:
         if event == "epoch":
             self.listen(member, "copy", (self.number, self.copies, payload))
+            return
+        if event == "note":
+            self.listen(member, event, f"copy {self.number + 1} of {self.copies}, {payload}")
             return
         if event == "weights":  # all copies start from the same
             if self.number == 0:

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from backbones.errors import InputError
 from ensemble.spec import MemberSpec
+from pipelines.bundle import SPEC
 from pipelines.member import Member, read_spec_file
 from pipelines.member_folder import network_folders
 
@@ -71,9 +73,18 @@ def load_member(folder: Path, *, device: torch.device) -> Member | FoldedMember:
     Raises:
         InputError: The folder, or that of a copy, is unfinished or damaged.
     """
-    content = read_spec_file(folder)
-    places = network_folders(folder, content)
-    if places == [folder]:
-        return Member.load(folder, device=device)
-    copies = tuple(Member.load(place, device=device) for place in places)
-    return FoldedMember(spec=MemberSpec.model_validate(content["spec"]), copies=copies)
+    try:
+        content = read_spec_file(folder)
+        places = network_folders(folder, content)
+        if places == [folder]:
+            return Member.load(folder, device=device)
+        copies = tuple(Member.load(place, device=device) for place in places)
+        return FoldedMember(spec=MemberSpec.model_validate(content["spec"]), copies=copies)
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError, OverflowError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else (str(error) or repr(error)).splitlines()[0]
+        raise InputError(
+            f"Expected `{folder / SPEC}` to describe a member of this version, but got: {reason}. Take the committee "
+            "from where it was fitted, or fit it again."
+        ) from error

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import shlex
+import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from backbones.errors import InputError
 
 __all__ = ["locked"]
+
+_LONGEST = 1000
+"""Characters of a command that are written down."""
 
 
 @contextmanager
@@ -31,16 +39,40 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         raise InputError(f"Expected `{folder}` to be a folder to write to, but got: {error}.") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        owner = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
+    except OSError as error:
+        owner = _owner(descriptor)
         os.close(descriptor)
+        if not isinstance(error, BlockingIOError):
+            raise InputError(
+                f"Expected `{folder}` to be a folder that can be locked, but got: {error}. "
+                f"Choose one on a local disk with `--out`."
+            ) from None
         raise InputError(
-            f"Expected `{folder}` to be free, but process {owner} is fitting into it. "
+            f"Expected `{folder}` to be free, but {owner} is fitting into it. "
             f"Wait for it, stop it, or choose another folder with `--out`."
         ) from None
     try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        _sign(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _sign(descriptor: int) -> None:
+    """Write down who holds the lock; a full disk does not keep it from being held."""
+    since = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:_LONGEST]
+    owner = {"process": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{json.dumps(owner, ensure_ascii=False)}\n".encode(), 0)
+
+
+def _owner(descriptor: int) -> str:
+    """Who holds the lock, in words."""
+    text = os.pread(descriptor, 4 * _LONGEST, 0).decode(errors="replace")
+    try:
+        owner = json.loads(text)
+        return f"process {owner['process']} on {owner['host']} (`{owner['command']}`, since {owner['since']})"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

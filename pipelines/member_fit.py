@@ -21,16 +21,17 @@ from ensemble.canonical import digest_of
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.spec import MemberSpec
-from pipelines.atomic import write_json
+from pipelines.atomic import write_checked_json, write_json
 from pipelines.augmentation import Augmentation
 from pipelines.batches import FaceBatches, FeatureBatches
 from pipelines.bundle import HISTORY, SPEC, WEIGHTS
-from pipelines.checkpoint import CHECKPOINT, Progress, save_tensors
+from pipelines.checkpoint import CHECKPOINT, Progress, remove_checkpoints, save_tensors
 from pipelines.device import describe_device, resolve_precision
 from pipelines.estimators import ESTIMATORS
 from pipelines.feature_cache import cached_features
 from pipelines.fingerprint import digest_file
 from pipelines.forward import forward_all, softmax
+from pipelines.machine import machine_facts
 from pipelines.member import Member
 from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson, Unfreezing
@@ -199,7 +200,7 @@ def _write(member: Member, progress: Progress, folder: Path) -> None:
     save_tensors(folder / WEIGHTS, member.network.state_dict())
     write_json(folder / HISTORY, progress.history)
     best = progress.history[progress.best_epoch - 1]
-    write_json(folder / SPEC, {
+    write_checked_json(folder / SPEC, {
         "fingerprint": progress.fingerprint,
         **member.describe(),
         "best_epoch": progress.best_epoch,
@@ -210,7 +211,9 @@ def _write(member: Member, progress: Progress, folder: Path) -> None:
         "device": describe_device(member.device),
         "precision": resolve_precision(member.spec.precision, member.device),
         "torch": torch.__version__,
+        "environment": machine_facts(),
         "weights_sha256": digest_file(folder / WEIGHTS),
+        "history_sha256": digest_file(folder / HISTORY),
         "weights_report": report_facts(member.report) if member.report else None,
     })  # fmt: skip
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_checkpoints(folder)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from backbones.errors import InputError
 from ensemble.outside_spec import OUTSIDE
-from pipelines.atomic import write_json
+from pipelines.atomic import write_checked_json
 from pipelines.bundle import SPEC, WEIGHTS, read_json
 from pipelines.checkpoint import CHECKPOINT, checkpoint_fingerprint
 from pipelines.member import read_spec_file
@@ -60,7 +62,7 @@ def plan_folds(folder: Path, *, fingerprint: str, faces: Sequence[int]) -> None:
         fingerprint: The member's.
         faces: How many faces each copy does without.
     """
-    write_json(folder / _FOLDS / _PLAN, {"fingerprint": fingerprint, "faces": list(faces)})
+    write_checked_json(folder / _FOLDS / _PLAN, {"fingerprint": fingerprint, "faces": list(faces)})
 
 
 def make_room(folder: Path, fingerprint: str) -> None:
@@ -104,5 +106,6 @@ def _tenant(folder: Path) -> str | None:
         return str(read_spec_file(folder)["fingerprint"])
     plan = folder / _FOLDS / _PLAN
     if plan.is_file():
-        return str(read_json(plan)["fingerprint"])
+        with suppress(InputError, KeyError):  # damaged: what its copies are of shows when they are gone on with
+            return str(read_json(plan)["fingerprint"])
     return checkpoint_fingerprint(folder / CHECKPOINT)

@@ -42,8 +42,8 @@ class Listener(Protocol):
     def __call__(self, member: str, event: str, payload: Any) -> None:
         """What happened, and its payload.
 
-        `work`: (what, done, total); `weights`: a line on what was loaded; `epoch`: the `Progress` after it; `copy`:
-        (number, copies, its `Progress`).
+        `work`: (what, done, total); `weights`: a line on what was loaded; `note`: a line on something else; `epoch`:
+        the `Progress` after it; `copy`: (number, copies, its `Progress`); `lost`: why it cannot be finished.
         """
 
 
@@ -190,6 +190,9 @@ class _Told(Watcher):
 
     def __init__(self, name: str, epochs: int, listen: Listener) -> None:
         self.name, self.epochs, self.listen, self.done = name, epochs, listen, 0
+
+    def note(self, line: str) -> None:
+        self.listen(self.name, "note", line)
 
     def batch(self, done: int, total: int) -> None:
         self.listen(self.name, "work", ("epochs", self.done * total + done, self.epochs * total))

@@ -15,9 +15,9 @@ from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.outside_spec import OUTSIDE, OutsideSpec
 from ensemble.perturbation import fuse_views
-from pipelines.atomic import write_json
+from pipelines.atomic import write_checked_json
 from pipelines.bundle import POSTERIORS, SPEC
-from pipelines.checkpoint import CHECKPOINT
+from pipelines.checkpoint import remove_checkpoints
 from pipelines.face_store import FaceStore
 from pipelines.member_fit import FitData
 from pipelines.member_folder import is_finished
@@ -70,7 +70,7 @@ class OutsideMember:
             labels={"validation": self.faces.labels},
         )
         fused = fuse_views(self.probs)
-        write_json(folder / SPEC, {
+        write_checked_json(folder / SPEC, {
             "fingerprint": self.fingerprint(data),
             "kind": OUTSIDE,
             "spec": self.spec.model_dump(mode="json"),
@@ -81,7 +81,7 @@ class OutsideMember:
             "validation_nll": nll(fused, self.faces.labels),
             **dict.fromkeys(("parameters", "epochs", "best_epoch", "seconds")),
         })  # fmt: skip
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        remove_checkpoints(folder)
 
 
 def read_outside(spec: OutsideSpec, path: Path, store: FaceStore, validation: Faces) -> OutsideMember:

@@ -75,6 +75,10 @@ class _FoldWatcher(Watcher):
         self.listener, self.fold, self.done = listener, fold, 0
         self.place = f"fold {fold + 1} of {listener.folds}, " if listener.folds > 1 else ""
 
+    def note(self, line: str) -> None:
+        """Something that the user should know."""
+        self.listener.console.note(f"{self.listener.name}: {self.place}{line}")
+
     def start(self, progress: Progress) -> None:
         """Training starts, or goes on."""
         self._show(progress.epoch, 0.0)

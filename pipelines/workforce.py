@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import time
 import traceback
 from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from backbones.errors import EnsembleError, InputError
+from backbones.errors import InputError
 from pipelines.atomic import explain_os_error
 from pipelines.environment import prepare_environment
 from pipelines.member_job import Listener, MemberJob
+from pipelines.out_of_memory import telling_memory
 
 __all__ = ["run_jobs", "worker_count"]
 
@@ -37,31 +38,52 @@ def worker_count(jobs: int | None, device_type: str) -> int:
 def run_jobs(jobs: Sequence[MemberJob], *, processes: int, listen: Listener) -> None:
     """Run all jobs, in order, `processes` at a time.
 
+    A job that cannot be finished, because its loss is no number, its memory too small or its process killed, does not
+    keep the others from their end.
+
     Args:
         jobs: What to do.
         processes: 1 runs them here, one after the other.
-        listen: Called in this process with every event, and with (name, "done", None) after each job.
+        listen: Called in this process with every event; with (name, "done", None) or (name, "lost", reason) after each
+            job.
 
     Raises:
-        InputError: A job met wrong input; the others are stopped and resume next time.
-        EnsembleError: A worker ended without a word, e.g. killed for lack of memory.
+        InputError: Jobs could not be finished: all reasons, after the other jobs have ended.
+        OSError: The disk is full, or the like: no job goes on.
     """
     if processes == 1:
-        for job in jobs:
-            job.run(listen)
+        lost = _run_here(jobs, listen)
+    else:
+        workforce = _Workforce(jobs, processes, listen)
+        workforce.run()
+        lost = workforce.lost
+    if lost:
+        raise InputError("\n".join(lost))
+
+
+def _run_here(jobs: Sequence[MemberJob], listen: Listener) -> list[str]:
+    """Run jobs one after the other; returns why some could not be finished."""
+    lost = []
+    for job in jobs:
+        try:
+            with telling_memory(job.spec):
+                job.run(listen)
+        except InputError as error:
+            lost.append(str(error))
+            listen(job.spec.name, "lost", str(error))
+        else:
             listen(job.spec.name, "done", None)
-        return
-    _Workforce(jobs, processes, listen).run()
+    return lost
 
 
 class _Workforce:
-    """The processes at work and the events that they send."""
+    """The processes at work, each with a pipe of its own: one that is killed leaves nothing half written to others."""
 
     def __init__(self, jobs: Sequence[MemberJob], processes: int, listen: Listener) -> None:
         self.context = multiprocessing.get_context("spawn")
         self.waiting, self.processes, self.listen = list(jobs), processes, listen
-        self.events: Any = self.context.Queue()
-        self.working: dict[str, Any] = {}
+        self.working: dict[Connection, tuple[str, Any]] = {}
+        self.lost: list[str] = []
 
     def run(self) -> None:
         """Start jobs while there are free places, and hand on events until all are done."""
@@ -69,37 +91,49 @@ class _Workforce:
             while self.waiting or self.working:
                 while self.waiting and len(self.working) < self.processes:
                     self._start(self.waiting.pop(0))
-                try:
-                    self._handle(*self.events.get(timeout=_POLL))
-                except queue.Empty:
-                    self._look_for_the_dead()
+                for pipe in wait(list(self.working)):
+                    assert isinstance(pipe, Connection)
+                    self._receive(pipe)
         finally:
-            for process in self.working.values():
+            for _, process in self.working.values():
                 process.terminate()
-            for process in self.working.values():
+            for _, process in self.working.values():
                 process.join()
 
     def _start(self, job: MemberJob) -> None:
-        process = self.context.Process(target=_work, args=(job, self.events, os.getpid()), daemon=True)
+        mine, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_work, args=(job, theirs, os.getpid()), daemon=True)
         process.start()
-        self.working[job.spec.name] = process
+        theirs.close()  # so that the end of the worker is the end of the pipe
+        self.working[mine] = (job.spec.name, process)
 
-    def _handle(self, member: str, event: str, payload: Any) -> None:
-        if event == "wrong":
-            raise InputError(payload)
+    def _receive(self, pipe: Connection) -> None:
+        name, process = self.working[pipe]
+        try:
+            member, event, payload = pipe.recv()
+        except (EOFError, OSError):  # it ended without a word, perhaps in the middle of one
+            process.join()
+            member, event, payload = name, "wrong", _killed(name, process.exitcode)
         if event == "failed":
             raise RuntimeError(f"member `{member}`:\n{payload}")
-        if event == "done":
-            self.working.pop(member).join()
+        if event == "disk":
+            raise InputError(payload)
+        if event in ("done", "wrong"):
+            del self.working[pipe]
+            pipe.close()
+            process.join()
+        if event == "wrong":
+            self.lost.append(payload)
+            event = "lost"
         self.listen(member, event, payload)
 
-    def _look_for_the_dead(self) -> None:
-        for member, process in self.working.items():
-            if process.exitcode is not None and self.events.empty():
-                raise EnsembleError(
-                    f"The process that trained `{member}` ended with code {process.exitcode} (-9: killed, often for "
-                    f"lack of memory). Run the same command again to resume; `--jobs 1` needs the least memory."
-                )
+
+def _killed(member: str, code: int | None) -> str:
+    return (
+        f"Expected the process that trained member `{member}` to reach its end, but it was ended from outside with "
+        f"code {code} (-9: killed, often for lack of memory). Run the same command again, which resumes after the last "
+        f"whole epoch; `--jobs 1` and a smaller `batch_size` need less memory."
+    )
 
 
 def _follow(parent: int) -> None:
@@ -109,11 +143,11 @@ def _follow(parent: int) -> None:
     os._exit(1)
 
 
-def _work(job: MemberJob, events: Any, parent: int) -> None:
+def _work(job: MemberJob, pipe: Connection, parent: int) -> None:
     """What a worker process does."""
     prepare_environment()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
-    last = 0.0
+    name, last = job.spec.name, 0.0
 
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
@@ -122,15 +156,15 @@ def _work(job: MemberJob, events: Any, parent: int) -> None:
         now = time.monotonic()
         if event != "work" or now - last > _QUICKEST:
             last = now
-            events.put((member, event, payload))
+            pipe.send((member, event, payload))
 
-    name = job.spec.name
     try:
-        job.run(listen)
-        events.put((name, "done", None))
+        with telling_memory(job.spec):
+            job.run(listen)
+        pipe.send((name, "done", None))
     except InputError as error:
-        events.put((name, "wrong", str(error)))
+        pipe.send((name, "wrong", str(error)))
     except OSError as error:
-        events.put((name, "wrong", explain_os_error(error)))
+        pipe.send((name, "disk", explain_os_error(error)))
     except Exception:  # noqa: BLE001 - told to the parent, which raises it
-        events.put((name, "failed", traceback.format_exc()))
+        pipe.send((name, "failed", traceback.format_exc()))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from backbones.errors import InputError, nearest
 
-__all__ = ["MANIFEST", "Workspace"]
+__all__ = ["MANIFEST", "Workspace", "next_number"]
 
 MANIFEST = "manifest.json"
 """Written last into a committee's folder: a folder with it is finished."""
@@ -64,10 +65,31 @@ class Workspace:
         )
 
     def _newest(self) -> Path:
-        found = sorted(self.committees.glob(f"*/{MANIFEST}"), key=lambda m: (m.stat().st_mtime_ns, m.parent.name))
+        found = sorted(self.committees.glob(f"*/{MANIFEST}"), key=_age)
         if not found:
             raise InputError(
                 f"Expected a finished committee under `{self.committees}`, but there is none. "
                 f"Fit one first: `ensemble fit --members members.yaml`."
             )
         return found[-1].parent
+
+
+def next_number(committees: Path) -> int:
+    """The number of the next committee to be finished in a folder of committees.
+
+    Numbers tell which one is the newest; clocks that were set back or forward do not.
+    """
+    return 1 + max((_number(manifest) for manifest in committees.glob(f"*/{MANIFEST}")), default=0)
+
+
+def _age(manifest: Path) -> tuple[int, int, str]:
+    return _number(manifest), manifest.stat().st_mtime_ns, manifest.parent.name
+
+
+def _number(manifest: Path) -> int:
+    """The number that a manifest holds; 0 if it has none or is damaged."""
+    try:
+        number = json.loads(manifest.read_text(encoding="utf-8")).get("number", 0)
+    except (OSError, ValueError, AttributeError):
+        return 0
+    return number if isinstance(number, int) else 0

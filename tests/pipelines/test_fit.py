@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from support import ROOT, TINY, Outcome, run_process
 
 from ensemble.bank import load_posteriors
@@ -90,44 +90,6 @@ def test_jobs_side_by_side_give_the_same_bytes_as_one_by_one(tiny: Path) -> None
     assert set(outputs[0]) == set(digests(committee))
 
 
-def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 6"))
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines.cli",
-        "fit",
-        "--members",
-        "tiny.yaml",
-        "--no-track",
-        "--jobs",
-        "2",
-        "--out",
-    ]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    started = time.monotonic()
-    subprocess.run([*command, "whole"], cwd=tmp_path, env=env, check=True, capture_output=True)
-    length = time.monotonic() - started
-    moments = random.Random(0)
-    for _ in range(3):
-        with subprocess.Popen(
-            [*command, "parts"], cwd=tmp_path, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-        ) as process:
-            assert process.stderr is not None
-            # Past the imports, in the middle of the work: after a random number of epochs, plus a little.
-            seen, wanted = 0, moments.randint(0, 3)
-            deadline = time.monotonic() + length
-            while seen < wanted and time.monotonic() < deadline and (line := process.stderr.readline()):
-                seen += "epoch" in line
-            time.sleep(moments.uniform(0, 0.4))
-            process.send_signal(signal.SIGKILL)
-        time.sleep(0.6)  # workers notice within a batch that their parent is gone
-    subprocess.run([*command, "parts"], cwd=tmp_path, env=env, check=True, capture_output=True)
-    assert digests(tmp_path / "parts") == digests(tmp_path / "whole")
-    assert len(digests(tmp_path / "parts")) == 5
-    assert verify(tmp_path / "parts") == []
-
-
 def test_an_interrupted_fit_says_so_and_leaves_no_worker(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 500"))
     command = [sys.executable, "-m", "pipelines.cli", "fit", "--members", "tiny.yaml", "--no-track", "--jobs", "2"]
@@ -148,8 +110,8 @@ def test_two_fits_into_one_folder_are_refused(tiny: Path, cli: object) -> None:
     with locked(tiny / "mlruns" / "committees" / "tiny"):
         outcome: Outcome = cli("fit", "--members", "tiny.yaml", "--no-track")  # type: ignore[operator]
     assert outcome.code == 2
+    assert f"process {os.getpid()} on {socket.gethostname()}" in outcome.err
     assert "is fitting into it" in outcome.err
-    assert str(os.getpid()) in outcome.err
 
 
 def test_no_request_leaves_the_machine(tmp_path: Path) -> None:
@@ -192,13 +154,13 @@ def test_from_python(tiny: Path) -> None:
 
 
 def test_a_full_disk_is_one_clear_message(tiny: Path, cli: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
+    """What safetensors says of it, in words only, becomes the system's error again."""
 
     def full(*args: object, **options: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "checkpoint.safetensors")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("pipelines.checkpoint.save_file", full)
     outcome: Outcome = cli("fit", "--members", "tiny.yaml", "--jobs", "1", "--no-track", "--out", "other")  # type: ignore[operator]
     assert outcome.code == 2
-    assert "No space left on device" in outcome.err
+    assert "`other/members/plain/checkpoint.safetensors`, but got: No space left on device" in outcome.err
     assert "Traceback" not in outcome.err

@@ -22,7 +22,7 @@ from ensemble.bank import load_posteriors, save_posteriors
 from ensemble.committee import Committee
 from ensemble.committee_spec import resolve_committee
 from ensemble.metric import accuracy, nll
-from pipelines.bundle import read_committee, verify
+from pipelines.bundle import read_committee, unseal, verify
 from pipelines.cost import member_cost
 from pipelines.face_store import load_faces
 from pipelines.stored_posteriors import stored_posteriors
@@ -161,6 +161,7 @@ def test_out_of_fold_posteriors_of_other_faces_do_not_count(work: Path) -> None:
         probs={name: split.probs[:, :-1] if name == "train" else split.probs for name, split in splits.items()},
         labels={name: split.labels[:-1] if name == "train" else split.labels for name, split in splits.items()},  # type: ignore[index]
     )  # fmt: skip
+    unseal(folder)  # as while a fit is at work: nothing is checked
     posteriors = stored_posteriors(folder, ("net", "svm"))
     assert (posteriors.out_of_fold, posteriors.without_folds) == (None, ("svm",))
 
@@ -222,7 +223,7 @@ def test_runs_in_mlflow(work: Path) -> None:
     runs = {run.info.run_name: run for run in client.search_runs(["1"])}
     assert set(runs) == {"folded", "net", "svm"}
     net = runs["net"]
-    assert net.data.params["folds"] == "3"
+    assert net.data.params["with/folds"] == "3"
     content = json.loads((work / "mlruns/committees/folded/members/net/spec.json").read_text())
     assert net.data.metrics["out_of_fold/accuracy"] == content["out_of_fold_accuracy"]
     assert net.data.metrics["out_of_fold/nll"] == pytest.approx(content["out_of_fold_nll"])
@@ -233,7 +234,7 @@ def test_runs_in_mlflow(work: Path) -> None:
     assert losses == pytest.approx([record["train_loss"] for record in history])
     copies = [m.value for m in client.get_metric_history(net.info.run_id, "copies/train_loss")]
     assert np.mean(copies[1::2]) == pytest.approx(losses[1])
-    assert "bundle/folds" in {a.path for a in client.list_artifacts(net.info.run_id, "bundle")}
+    assert "member/folds" in {a.path for a in client.list_artifacts(net.info.run_id, "member")}
 
 
 def test_a_finished_fit_is_not_touched_again_and_says_whose_copies_train(work: Path, cli: Cli) -> None:
@@ -270,7 +271,7 @@ def test_a_killed_fit_ends_with_the_same_bytes(work: Path) -> None:
         paths = [p for end in ("npz", "safetensors") for p in (work / name).rglob(f"*.{end}")]
         return {str(p.relative_to(work / name)): p.read_bytes() for p in [*paths, work / name / "committee.json"]}
 
-    assert len(contents("whole")) == 8
+    assert len(contents("whole")) == 9  # 8 of the copies and what is put together from them, and the held-out answers
     assert contents("parts") == contents("whole")
 
 

@@ -17,7 +17,7 @@ from support import Outcome
 import pipelines
 from ensemble.bank import load_posteriors
 from ensemble.expression import EXPRESSIONS
-from pipelines.bundle import verify
+from pipelines.bundle import read_json, seal, unseal, verify
 from pipelines.face_store import load_faces
 from pipelines.yaml_file import read_yaml
 
@@ -151,8 +151,9 @@ def test_prediction_applies_the_stored_map_without_the_lender(work: Path, cli: C
 
 
 def test_a_map_that_leads_elsewhere_is_refused_at_load(work: Path, cli: Cli) -> None:
+    """Where a manifest takes the file for right: by itself it is refused for its changed sha256."""
     path = MEMBERS / "old" / "spec.json"
-    content = json.loads(path.read_text())
+    content = read_json(path)
     swapped = {**content["class_map"], "target": ["disgust", "angry", *EXPRESSIONS[2:]]}
     for change, message in (
         ({"class_map": swapped}, "to lead to"),
@@ -160,6 +161,8 @@ def test_a_map_that_leads_elsewhere_is_refused_at_load(work: Path, cli: Cli) -> 
         ({"class_map": swapped, "classes": swapped["target"]}, "Expected member `old`"),
     ):
         path.write_text(json.dumps({**content, **change}))
+        unseal(MEMBERS.parent)
+        seal(MEMBERS.parent, members=sorted(member.name for member in MEMBERS.iterdir()))
         done = cli("predict", "--committee", "mapped", "--posteriors", "their_net=theirs.csv")
         assert done.code == 2
         assert message in done.err

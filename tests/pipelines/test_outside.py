@@ -165,7 +165,7 @@ def test_runs_in_mlflow(mixed: Path) -> None:
     tags, metrics = runs["their_net"].data.tags, runs["their_net"].data.metrics
     assert (tags["stage"], tags["family"], tags["groups"]) == ("member", "outside", "outside")
     assert "validation/accuracy" in metrics
-    assert "parameters" not in metrics
+    assert "fit/parameters" not in metrics
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     assert runs["mixed"].data.params["members"] == "3"
 
