@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ from pipelines.detection import Found
 from pipelines.predictor import to_face
 
 __all__ = ["FaceBlock", "FaceRows", "Shape"]
+
+_PHOTO_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,7 @@ class FaceBlock:
         boxes: (N, 4) pixels of the image, NaN where the image is the face.
         truths: Name of the true class of each face, empty where unknown.
         splits: Split of each face, empty where there is none.
+        photos: Content of the image files that the faces are from, by name, where somebody wants to draw on them.
     """
 
     images: list[str]
@@ -32,6 +36,7 @@ class FaceBlock:
     boxes: npt.NDArray[np.float64]
     truths: list[str]
     splits: list[str]
+    photos: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[str]:
@@ -66,14 +71,19 @@ class FaceRows:
         self._boxes: list[tuple[float, ...]] = []
         self._truths: list[str] = []
         self._splits: list[str] = []
+        self._photos: dict[str, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._faces)
 
     @property
     def full(self) -> bool:
-        """Whether there are enough faces for a block."""
-        return len(self) >= self.shape.rows
+        """Whether there are enough faces for a block, or as many bytes of photos as one may hold."""
+        return len(self) >= self.shape.rows or sum(map(len, self._photos.values())) >= _PHOTO_BYTES
+
+    def keep(self, image: str, data: bytes) -> None:
+        """Hand out an image file's content with the block that holds its faces."""
+        self._photos[image] = data
 
     def add(self, image: str, found: Found, *, number: int = 0, truth: str = "", split: str = "") -> None:
         """Add a face found in an image."""
@@ -88,7 +98,7 @@ class FaceRows:
         """The faces so far, and start anew."""
         block = FaceBlock(
             images=self._images, numbers=self._numbers, faces=np.stack(self._faces),
-            boxes=np.array(self._boxes, np.float64), truths=self._truths, splits=self._splits,
+            boxes=np.array(self._boxes, np.float64), truths=self._truths, splits=self._splits, photos=self._photos,
         )  # fmt: skip
         self._clear()
         return block

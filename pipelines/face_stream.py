@@ -26,10 +26,20 @@ from pipelines.image_file import IMAGE_SUFFIXES, decode_image
 from pipelines.image_tree import image_names
 from pipelines.listing import Listing
 from pipelines.mapped_reader import MappedReader
+from pipelines.plain_name import plain_name
 from pipelines.predictor import to_face
 from pipelines.readers import READERS, Decoder, choose_reader
+from pipelines.skip_report import SkipReport
 
-__all__ = ["AlignedStream", "ImageStream", "LabelledStream", "StoreStream", "open_stream"]
+__all__ = [
+    "AlignedStream",
+    "FaceStream",
+    "ImageStream",
+    "LabelledStream",
+    "StoreStream",
+    "expand_inputs",
+    "open_stream",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +95,7 @@ class AlignedStream:
     """A data set in a layout that a reader knows, whose faces are found and aligned first; one face an image.
 
     Attributes:
-        missed: Told the name of every image without a face.
+        missed: Told the name of every image without a face, and nothing of its content.
     """
 
     source: Path
@@ -93,7 +103,7 @@ class AlignedStream:
     listing: Listing
     detector: FaceDetector
     shape: Shape
-    missed: Callable[[str], None]
+    missed: Callable[[str, bytes], None]
     labelled = True
 
     def __len__(self) -> int:
@@ -108,7 +118,7 @@ class AlignedStream:
             if found:
                 rows.add(name, found[0], truth=truth, split=split)
             else:
-                self.missed(name)
+                self.missed(name, b"")
             if rows.full:
                 yield rows.block()
         if rows:
@@ -121,13 +131,17 @@ class ImageStream:
 
     Attributes:
         sources: Image files, and folders or archives with the names of the images in them.
-        missed: Told the name of every photo without a face.
+        missed: Told the name and the content of every photo without a face.
+        keep: Whether blocks hold the content of their photos.
+        skipped: Told of files that cannot be read, which are then passed over; None refuses them.
     """
 
     sources: Sequence[tuple[Path, Sequence[str]]]
     detector: FaceDetector
     shape: Shape
-    missed: Callable[[str], None]
+    missed: Callable[[str, bytes], None]
+    keep: bool = False
+    skipped: SkipReport | None = None
     labelled = False
 
     def __len__(self) -> int:
@@ -136,10 +150,12 @@ class ImageStream:
     def blocks(self) -> Iterator[FaceBlock]:
         """Blocks in the order of the files."""
         rows = FaceRows(self.shape)
-        for name, data in self._contents():
-            found = self.detector.find(decode_image(data, name=name))
+        for name, data, image in self._images():
+            found = self.detector.find(image)
             if not found:
-                self.missed(name)
+                self.missed(name, data)
+            elif self.keep:
+                rows.keep(name, data)
             for number, face in enumerate(found):
                 rows.add(name, face, number=number)
             if rows.full:
@@ -147,15 +163,24 @@ class ImageStream:
         if rows:
             yield rows.block()
 
-    def _contents(self) -> Iterator[tuple[str, bytes]]:
+    def _images(self) -> Iterator[tuple[str, bytes, npt.NDArray[np.uint8]]]:
+        """Yield (name, content, pixels) of every image that can be read."""
         for path, names in self.sources:
-            if names:
-                yield from ((f"{path}/{name}", data) for name, data in stream_files(path, names))
-                continue
-            try:
-                yield str(path), path.read_bytes()
-            except OSError as error:
-                raise InputError(f"Expected `{path}` to be an image file, but got: {error.strerror}.") from None
+            # A file on its own is the one image of its folder.
+            folder, inside = (path, names) if names else (path.parent, [path.name])
+            for name, data in stream_files(folder, inside, self.skipped):
+                full = plain_name(f"{path}/{name}" if names else str(path))
+                try:
+                    image = decode_image(data, name=full)
+                except InputError as error:
+                    if self.skipped is None:
+                        raise
+                    self.skipped.add(full, str(error))
+                else:
+                    yield full, data, image
+
+
+FaceStream = StoreStream | LabelledStream | AlignedStream | ImageStream
 
 
 def open_stream(
@@ -164,7 +189,9 @@ def open_stream(
     detector: FaceDetector,
     classes: Wanted | None = None,
     shape: Shape,
-    missed: Callable[[str], None],
+    missed: Callable[[str, bytes], None],
+    keep: bool = False,
+    skipped: SkipReport | None = None,
 ) -> LabelledStream | AlignedStream | ImageStream:
     """Decide what the inputs are.
 
@@ -176,14 +203,16 @@ def open_stream(
         detector: Finds faces in images.
         classes: What becomes of classes of labelled data; faces of a class that becomes None are left out.
         shape: What the committee takes.
-        missed: Told the name of every photo without a face.
+        missed: Told the name, and for image files the content, of every photo without a face.
+        keep: Whether blocks of image files hold their content.
+        skipped: Told of images and rows that cannot be read, which are then passed over; None refuses them.
 
     Raises:
         InputError: An input does not exist or holds no image, or `classes` is given for what is not labelled.
     """
-    paths = [path for text in inputs for path in _expanded(text)]
+    paths = expand_inputs(inputs)
     if len(paths) == 1 and detector.mode in ("auto", "none"):
-        labelled = _labelled(paths[0], classes, shape)
+        labelled = _labelled(paths[0], classes, shape, skipped)
         if labelled is not None and detector.aligns:
             return AlignedStream(
                 source=labelled.source, reader=labelled.reader, listing=labelled.listing, detector=detector,
@@ -194,7 +223,16 @@ def open_stream(
     if classes:
         raise InputError("Expected one labelled data set, whose faces are not to be searched for, beside `--classes`.")
     sources = [(path, _names(path)) for path in paths]
-    return ImageStream(sources=sources, detector=detector, shape=shape, missed=missed)
+    return ImageStream(sources=sources, detector=detector, shape=shape, missed=missed, keep=keep, skipped=skipped)
+
+
+def expand_inputs(inputs: Sequence[str]) -> list[Path]:
+    """The files and folders that the user means.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    return [path for text in inputs for path in _expanded(text)]
 
 
 def _expanded(text: str) -> list[Path]:
@@ -207,20 +245,24 @@ def _expanded(text: str) -> list[Path]:
     return [Path(f) for f in found]
 
 
-def _labelled(path: Path, classes: Wanted | None, shape: Shape) -> LabelledStream | None:
+def _labelled(path: Path, classes: Wanted | None, shape: Shape, skipped: SkipReport | None) -> LabelledStream | None:
     """The path as labelled data, or None if it is something else."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return None
     try:
         reader: Decoder = READERS.build(choose_reader(path))
-        listing = reader.scan(path)
+        listing = reader.scan(path, skipped)
     except InputError:
-        if path.is_dir() or is_archive(path):
-            return None
-        raise
+        if not (path.is_dir() or is_archive(path)):
+            raise
+        if skipped is not None:
+            skipped.entries.clear()  # they are photos, and each is looked at again
+        return None
     if classes:
+        if skipped is not None:
+            skipped.entries.clear()
         reader = MappedReader(reader, classes)
-        listing = reader.scan(path)
+        listing = reader.scan(path, skipped)
     if listing.entries:  # image files of any sizes and colours: let the reader bring them to one shape
         listing = replace(listing, shape=(shape.size, shape.size, 3), resize=True)
     return LabelledStream(source=path, reader=reader, listing=listing, shape=shape)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from backbones.errors import InputError
 from ensemble.predictions import Predictions
+from pipelines.atomic import sweep_beside, sync_folder
 
 __all__ = ["FORMATS", "PredictionWriter", "check_output", "prediction_frame"]
 
@@ -92,6 +93,7 @@ class PredictionWriter:
 
     def __enter__(self) -> Self:
         self._temporary.unlink(missing_ok=True)
+        sweep_beside(self.path)
         return self
 
     def write(self, frame: pd.DataFrame) -> None:
@@ -121,7 +123,10 @@ class PredictionWriter:
         if self._parquet is not None:
             self._parquet.close()
         if kind is None and self.rows:
+            with self._temporary.open("rb+") as file:
+                os.fsync(file.fileno())
             self._temporary.replace(self.path)
+            sync_folder(self.path.parent)
         else:
             with suppress(OSError):
                 self._temporary.unlink(missing_ok=True)

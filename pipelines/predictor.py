@@ -16,7 +16,7 @@ from ensemble.committee import Committee
 from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import FusionMode, PerturbationPlan, fuse_views
 from ensemble.predictions import Predictions, check_min_confidence
-from pipelines.bundle import read_committee
+from pipelines.bundle import SPEC, check_sealed, read_committee
 from pipelines.committee_folder import find_committee
 from pipelines.device import choose_device
 from pipelines.folded_member import FoldedMember, load_member
@@ -72,6 +72,7 @@ class Predictor:
         """
         folder = find_committee(committee)
         rules, target = read_committee(folder), choose_device(device)
+        check_sealed(folder, [f"members/{name}/{SPEC}" for name in rules.members])
         specs = {name: read_spec_file(folder / "members" / name) for name in rules.members}
         absent = [name for name, spec in specs.items() if spec.get("kind") == OUTSIDE]
         wanted = {name: specs[name]["spec"]["posteriors"].get("classes") or {} for name in absent}

@@ -16,7 +16,7 @@ Data = Annotated[
 Weights = Annotated[Optional[list[Path]], typer.Option(help="Folder to look for weights files in; repeatable.")]  # noqa: UP045
 Device = Annotated[Optional[str], typer.Option(help="Torch device; default: CUDA where there is one.")]  # noqa: UP045
 Committee = Annotated[
-    Optional[str], typer.Option(help="Folder, name or MLflow run of a committee; default: the newest finished one.")  # noqa: UP045
+    Optional[str], typer.Option(help="Folder, name, MLflow run or model of a committee; default: the newest finished one.")  # noqa: UP045
 ]
 Classes = Annotated[
     Optional[list[str]],  # noqa: UP045

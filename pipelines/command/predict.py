@@ -30,6 +30,13 @@ class DetectMode(StrEnum):
     none = "none"
 
 
+class OnBad(StrEnum):
+    """What becomes of images and rows that cannot be read."""
+
+    error = "error"
+    skip = "skip"
+
+
 def predict(
     inputs: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -53,6 +60,13 @@ def predict(
         Optional[list[str]],  # noqa: UP045
         typer.Option(metavar="NAME=FILE", help="Probabilities of a member without a network; repeatable."),
     ] = None,
+    draw: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="Folder to draw each photo in, with boxes, labels and probabilities."),
+    ] = None,
+    on_bad: Annotated[
+        OnBad, typer.Option(help="Images and rows that cannot be read: an error, or skipped and reported.")
+    ] = OnBad.error,
     classes: Classes = None,
     device: Device = None,
     quiet: Quiet = False,
@@ -70,8 +84,10 @@ def predict(
     summary = predict_files(
         inputs or [], out=out, committee=committee, tta=tta, vote=vote.value, detect=detect.value,
         batch_size=batch_size, seed=seed, calibrated=calibrated, min_confidence=min_confidence, device=device,
-        quiet=quiet, posteriors=answers, classes=wanted,
+        quiet=quiet, posteriors=answers, classes=wanted, draw=draw, on_bad=on_bad.value,
     )  # fmt: skip
     for line in summary.lines():
+        typer.echo(line)
+    for line in summary.drawn:
         typer.echo(line)
     typer.echo(f"{out}: {summary.faces:,} faces ({', '.join(summary.counts())})")
