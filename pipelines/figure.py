@@ -11,7 +11,14 @@ import numpy.typing as npt
 
 from ensemble.calibration import ReliabilityBin
 
-__all__ = ["SearchAxis", "confusion_figure", "coverage_figure", "reliability_figure", "search_figure"]
+__all__ = [
+    "SearchAxis",
+    "confusion_figure",
+    "coverage_figure",
+    "learning_figure",
+    "reliability_figure",
+    "search_figure",
+]
 
 
 def confusion_figure(counts: npt.NDArray[np.int64], classes: Sequence[str], *, title: str) -> Any:
@@ -106,6 +113,46 @@ def coverage_figure(curve: Sequence[Mapping[str, float]], marks: Sequence[Mappin
     axes.set_axisbelow(True)
     axes.legend(loc="upper right", frameon=False, fontsize=9)
     axes.set_title(title)
+    return figure
+
+
+def learning_figure(histories: Mapping[str, Sequence[Mapping[str, float]]], *, title: str) -> Any:
+    """Draw what was learnt in each epoch.
+
+    Args:
+        histories: Epochs of each member, or of each copy of one: `epoch`, `train_loss`, `validation_nll` and
+            `validation_accuracy`.
+        title: Headline.
+
+    Returns:
+        A matplotlib figure: loss of training and NLL of validation faces (dashed); accuracy, with the best epoch.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.8, 4.4), layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    for k, (name, history) in enumerate(histories.items()):
+        colour, epochs = f"C{k % 10}", [row["epoch"] for row in history]
+        marker = "o" if len(history) == 1 else None  # a line needs two
+        scores = [row["validation_accuracy"] for row in history]
+        train, validation = ([row[key] for row in history] for key in ("train_loss", "validation_nll"))
+        losses.plot(epochs, train, color=colour, linewidth=1.4, marker=marker, markersize=4)
+        losses.plot(epochs, validation, color=colour, linewidth=1.4, linestyle="--", marker=marker, markersize=4)
+        accuracies.plot(epochs, scores, color=colour, linewidth=1.4, label=name)
+        best = int(np.argmax(scores))
+        accuracies.plot(epochs[best], scores[best], "o", color=colour, markersize=5)
+    losses.plot([], [], color="0.3", label="training loss")
+    losses.plot([], [], color="0.3", linestyle="--", label="validation NLL")
+    losses.set(xlabel="epoch", ylabel="loss")
+    accuracies.set(xlabel="epoch", ylabel="validation accuracy")
+    for axes in (losses, accuracies):
+        axes.grid(visible=True, color="0.92", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    losses.legend(frameon=False, fontsize=9)
+    if len(histories) > 1:
+        accuracies.legend(loc="lower right", frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=12)
     return figure
 
 

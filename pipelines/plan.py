@@ -91,7 +91,7 @@ def make_plan(
         InputError: All problems of the file, one a line.
     """
     content = read_yaml(path)
-    drawn = {_mapping(content.get("data", "synthetic")).get("source"), data} <= {"synthetic", None}
+    drawn = all(s in ("synthetic", None) for s in (_mapping(content.get("data", "synthetic")).get("source"), data))
     if data is not None:
         content["data"] = DataSpec.redirected(_mapping(content.get("data", "synthetic")), data)
     if isinstance(content.get("tune"), Mapping):

@@ -1,249 +1,204 @@
-"""MLflow: the one module that knows it.
+"""The runs of one committee or search in MLflow: a parent run, and a child run for every member or trial.
 
-A committee is a parent run, every member a child run. Run ids are kept in the committee's folder, so a resumed fit
-continues its runs. A tracking store that fails is reported once and never ends a fit.
+Run ids are kept in the folder, so whoever comes back continues its runs. Whatever fails here raises; that no fit ever
+ends by it is the business of `pipelines.tracking_spool`.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backbones.errors import InputError
 from ensemble.faces import Faces
 from pipelines.atomic import write_json
-from pipelines.environment import prepare_environment
-from pipelines.workspace import MANIFEST, Workspace
+from pipelines.run_content import RunContent
+from pipelines.run_owner import this_process
+from pipelines.run_tags import origin_tags
+from pipelines.run_writer import OWNER, end_run, log_content, log_metrics, log_params, mark_killed
+from pipelines.tracked_model import bundle_of_run
+from pipelines.tracking_store import EXPERIMENT, experiment_id, open_client, store_uri
+from pipelines.workspace import Workspace
 
-__all__ = ["EXPERIMENT", "Tracker", "bundle_of_run", "record_look", "store_uri"]
+__all__ = ["EXPERIMENT", "RUNS", "Tracker", "bundle_of_run", "record_look", "store_uri"]
 
-EXPERIMENT = "ensemble"
-_RUNS = "tracking.json"
-
-
-def store_uri(workspace: Workspace) -> str:
-    """The tracking store: `$MLFLOW_TRACKING_URI`, else a sqlite file under the workspace.
-
-    Raises:
-        InputError: The workspace holds a store of the old file format.
-    """
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        return os.environ["MLFLOW_TRACKING_URI"]
-    old = next(workspace.root.glob("*/meta.yaml"), None)
-    if old is not None:
-        raise InputError(
-            f"Expected `{workspace.root}` to be free of MLflow's old file store, but got `{old}`. "
-            f"Convert it with `mlflow migrate-filestore`, or move it away."
-        )
-    return f"sqlite:///{workspace.root.resolve() / 'mlflow.db'}"
+RUNS = "tracking.json"
+_KEY = "ensemble.key"
+_LIVE = {"validation/accuracy": "validation_accuracy", "validation/nll": "validation_nll"}
 
 
 class Tracker:
-    """Logs one committee's fit.
+    """Writes the runs of one folder.
+
+    Attributes:
+        client: The store's; None until `open`.
+        runs: Run ids: `parent`, and `members` by name; the experiment, and what else tells the runs again.
 
     Args:
         workspace: Where the default store lies.
-        folder: The committee's folder, which remembers the run ids.
-        note: Told one line if the store fails.
+        folder: The committee's or the search's, which remembers the run ids.
+        source: Told as the source of the runs: the command.
     """
 
-    def __init__(self, workspace: Workspace, folder: Path, *, note: Callable[[str], None]) -> None:
-        self.workspace, self.folder, self.note = workspace, folder, note
+    def __init__(self, workspace: Workspace, folder: Path, *, source: str) -> None:
+        self.workspace, self.folder, self.source = workspace, folder, source
         self.client: Any = None
         self.runs: dict[str, Any] = {}
-
-    @contextmanager
-    def _guarded(self) -> Any:
-        """Whatever the store raises is a note, and the end of tracking for this process; runs resume later."""
-        try:
-            yield
-        except InputError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the fit must go on
-            self.client = None
-            self.note(f"tracking in MLflow failed, the fit goes on without it: {str(error).splitlines()[0][:200]}")
+        self._inputs: Sequence[Faces] = ()
+        self._known = False
+        self._last: dict[tuple[str, str], int] = {}
 
     def open(
-        self, *, name: str, digest: str, params: Mapping[str, Any], data: Iterable[Faces], stage: str = "committee"
+        self, *, name: str, plan: str, params: Mapping[str, Any], data: Iterable[Faces], tags: Mapping[str, str]
     ) -> None:
-        """Start the parent run, or continue it if the folder knows one for the same plan."""
-        uri = store_uri(self.workspace)
-        with self._guarded():
-            self.client = _client(uri)
-            experiment = self._experiment()
-            stored = self._stored(digest)
-            if stored is not None and self._revive(stored["parent"]):
-                self.runs = stored
-                return
-            tags = {"stage": stage, stage: name, "data_digest": digest[:16]}
-            run = self.client.create_run(experiment, tags=tags, run_name=name)
-            self.runs = {"plan": digest, "experiment": experiment, "parent": run.info.run_id, "members": {}}
-            self._save()
-            self._log(run.info.run_id, params=params)
-            self.client.log_inputs(run.info.run_id, [_dataset(faces) for faces in data])
+        """Start the parent run, or continue it if the folder knows one for the same plan.
+
+        Args:
+            name: The run's.
+            plan: Digest of what is fitted and on what; runs of another one are left alone.
+            params: The parent's parameters.
+            data: The faces, told as inputs of every run.
+            tags: The parent's tags.
+        """
+        client = open_client(store_uri(self.workspace))
+        experiment = experiment_id(client, self.workspace)
+        self._inputs = tuple(data)
+        stored = self.stored(plan)
+        self._known = stored is not None
+        self.runs = stored or {"plan": plan, "key": uuid.uuid4().hex, "parent": None, "members": {}}
+        self.runs["experiment"] = experiment
+        self._save()  # before there is a run, so that a run whose id gets lost is found by its key
+        mark_killed(client, experiment)
+        self.runs["parent"] = self._start(client, self.runs["parent"], name, "", params, tags)
+        self._save()
+        self.client = client
 
     def member(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Start a member's run, or continue it."""
-        if self.client is None:
-            return
-        with self._guarded():
-            known = self.runs["members"].get(name)
-            if known is not None and self._revive(known):
-                return
-            all_tags = {"mlflow.parentRunId": self.runs["parent"], "stage": "member", **tags}
-            run = self.client.create_run(self.runs["experiment"], tags=all_tags, run_name=name)
-            self.runs["members"][name] = run.info.run_id
-            self._save()
-            self._log(run.info.run_id, params=params)
+        tags = {"mlflow.parentRunId": self.runs["parent"], **tags}
+        known = self.runs["members"].get(name)
+        self.runs["members"][name] = self._start(self.client, known, name, f"/{name}", params, tags)
+        self._save()
 
-    def epochs(self, name: str, history: list[dict[str, float]], *, section: str = "epoch") -> None:
+    def epochs(
+        self, name: str, history: Sequence[Mapping[str, float]], *, section: str = "epoch", at: int | None = None
+    ) -> None:
         """Log the epochs of a member that its run does not have yet.
 
         Args:
             name: The member's.
-            history: One record per epoch.
+            history: One record per epoch, in their order.
             section: Before the names of the curves.
+            at: When they ended, in ms of the epoch; default now.
         """
-        if self.client is None:
+        run, known = self.runs["members"][name], (name, section)
+        if known not in self._last:
+            stored = self.client.get_metric_history(run, f"{section}/train_loss")
+            self._last[known] = max((metric.step for metric in stored), default=0)
+        new = [record for record in history if record["epoch"] > self._last[known]]
+        if not new:
             return
-        with self._guarded():
-            run = self.runs["members"][name]
-            last = max((m.step for m in self.client.get_metric_history(run, f"{section}/train_loss")), default=0)
-            for record in history:
-                if record["epoch"] > last:
-                    metrics = {f"{section}/{key}": value for key, value in record.items() if key != "epoch"}
-                    self._log(run, metrics=metrics, step=int(record["epoch"]))
+        # The headline numbers so far come first and at step 0. The compare page takes the first metric that all runs
+        # have for its default plot, and draws bars, one per run, of metrics that never had another step.
+        live = {key: new[-1][source] for key, source in _LIVE.items() if source in new[-1]}
+        if self.client.get_run(run).info.status != "FINISHED":
+            log_metrics(self.client, run, [(live, 0)], at=at)
+        curves = [({f"{section}/{k}": v for k, v in one.items() if k != "epoch"}, int(one["epoch"])) for one in new]
+        log_metrics(self.client, run, curves, at=at)
+        self._last[known] = int(new[-1]["epoch"])
 
     def finish(
-        self,
-        member: str | None,
-        *,
-        metrics: Mapping[str, float],
-        figures: Mapping[str, Any],
-        tables: Mapping[str, Any],
-        folder: Path,
-        files: Iterable[Path],
-        place: str = "bundle",
+        self, member: str | None, content: RunContent, *, before_end: Callable[[str], None] | None = None
     ) -> None:
-        """Log results and end a run.
+        """Log results and end a run; one that has ended well stays as it is.
 
         Args:
-            member: Its name; None for the committee.
-            metrics: Headline numbers.
-            figures: matplotlib figures by artifact path.
-            tables: Data frames by artifact path.
-            folder: Of the committee or the member.
-            files: Files in it to store as the run's bundle.
-            place: Artifact folder of the files.
+            member: Its name; None for the parent.
+            content: What there is to log.
+            before_end: Called with the run's id when all is logged.
         """
-        if self.client is None:
+        run = self.run_of(member)
+        if self.client.get_run(run).info.status == "FINISHED":
             return
-        with self._guarded():
-            run = self.runs["parent"] if member is None else self.runs["members"][member]
-            if self.client.get_run(run).info.status == "FINISHED":
-                return
-            self._log(run, metrics=metrics)
-            for path, figure in figures.items():
-                self.client.log_figure(run, figure, path)
-            for path, frame in tables.items():
-                self.client.log_table(run, frame, path)
-            for file in files:
-                inside = file.parent.relative_to(folder)
-                self.client.log_artifact(run, str(file), str(Path(place) / inside))
-            self.client.set_terminated(run, "FINISHED")
+        log_content(self.client, run, content)
+        if before_end is not None:
+            before_end(run)
+        end_run(self.client, run, "FINISHED")
 
     def fail(self, member: str, reason: str) -> None:
         """End a member's run that has no result."""
-        if self.client is None:
-            return
-        with self._guarded():
-            run = self.runs["members"][member]
-            self.client.set_tag(run, "reason", reason[:5000])
-            self.client.set_terminated(run, "FAILED")
+        run = self.runs["members"][member]
+        self.client.set_tag(run, "reason", reason[:5000])
+        end_run(self.client, run, "FAILED")
 
     def reopen(self) -> None:
         """Set the finished parent run back to RUNNING: more is to come."""
-        if self.client is None:
-            return
-        with self._guarded():
-            self.client.update_run(self.runs["parent"], status="RUNNING")
-
-    def leave(self, kind: type[BaseException] | None) -> None:
-        """Mark what has not finished as the exception's type says; without an exception all stays as it is."""
-        if kind is not None:
-            self.stop("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+        self._revive(self.client, self.runs["parent"], finished=True)
 
     def stop(self, status: str) -> None:
         """Mark the runs that have not finished: KILLED if interrupted, FAILED on an error."""
-        if self.client is None or not self.runs:
-            return
-        with self._guarded():
-            for run in (self.runs["parent"], *self.runs["members"].values()):
-                if self.client.get_run(run).info.status == "RUNNING":
-                    self.client.set_terminated(run, status)
+        for run in (self.runs["parent"], *self.runs["members"].values()):
+            if self.client.get_run(run).info.status == "RUNNING":
+                end_run(self.client, run, status)
 
-    def _experiment(self) -> str:
-        found = self.client.get_experiment_by_name(EXPERIMENT)
-        if found is not None:
-            return str(found.experiment_id)
-        location = None if os.environ.get("MLFLOW_TRACKING_URI") else (self.workspace.root / "artifacts").resolve()
-        try:
-            return str(self.client.create_experiment(EXPERIMENT, location.as_uri() if location else None))
-        except Exception:  # noqa: BLE001 - another process was faster
-            return str(self.client.get_experiment_by_name(EXPERIMENT).experiment_id)
+    def run_of(self, member: str | None) -> str:
+        """The run's id of a member, or of the committee for None."""
+        return str(self.runs["parent"] if member is None else self.runs["members"][member])
 
-    def _stored(self, digest: str) -> dict[str, Any] | None:
+    def is_finished(self, member: str | None) -> bool:
+        """Whether the run has ended well."""
+        return bool(self.client.get_run(self.run_of(member)).info.status == "FINISHED")
+
+    def stored(self, plan: str) -> dict[str, Any] | None:
+        """What the folder knows of the runs of a plan."""
         try:
-            stored = json.loads((self.folder / _RUNS).read_text(encoding="utf-8"))
+            stored = json.loads((self.folder / RUNS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return stored if isinstance(stored, dict) and stored.get("plan") == digest else None
+        fits = isinstance(stored, dict) and stored.get("plan") == plan
+        return stored if fits and {"key", "parent", "members"} <= set(stored) else None
 
     def _save(self) -> None:
-        write_json(self.folder / _RUNS, self.runs)
+        write_json(self.folder / RUNS, self.runs)
 
-    def _revive(self, run: str) -> bool:
-        """Set an interrupted run back to RUNNING; False if the store does not know it."""
+    def _start(
+        self, client: Any, known: str | None, name: str, role: str, params: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> str:
+        """Continue a run by its id or by its key, or create it."""
+        experiment, key = self.runs["experiment"], self.runs["key"] + role
+        if known is not None and self._revive(client, known):
+            return known
+        if self._known:
+            for lost in client.search_runs([experiment], f"tags.`{_KEY}` = '{key}'", max_results=1):
+                if self._revive(client, lost.info.run_id):
+                    return str(lost.info.run_id)
+        own = {_KEY: key, OWNER: this_process(), "status": "running", **origin_tags(self.source)}
+        run = client.create_run(experiment, tags={**own, **tags}, run_name=name).info.run_id
+        log_params(client, run, params)
+        if self._inputs:
+            client.log_inputs(run, [_dataset(faces) for faces in self._inputs])
+        return str(run)
+
+    def _revive(self, client: Any, run: str, *, finished: bool = False) -> bool:
+        """Set an interrupted run back to RUNNING; False if the store does not have it."""
+        from mlflow.exceptions import MlflowException
+
         try:
-            status = self.client.get_run(run).info.status
-        except Exception:  # noqa: BLE001 - no such run, or no store
+            info = client.get_run(run).info
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             return False
-        if status not in ("RUNNING", "FINISHED"):
-            self.client.update_run(run, status="RUNNING")
+        if info.lifecycle_stage != "active":
+            return False
+        if info.status != "FINISHED" or finished:
+            client.update_run(run, status="RUNNING")
+            client.set_tag(run, "status", "running")
+            client.set_tag(run, OWNER, this_process())
         return True
-
-    def _log(
-        self,
-        run: str,
-        *,
-        metrics: Mapping[str, float] | None = None,
-        params: Mapping[str, Any] | None = None,
-        step: int = 0,
-    ) -> None:
-        from mlflow.entities import Metric, Param
-
-        now = int(time.time() * 1000)
-        self.client.log_batch(
-            run,
-            metrics=[Metric(key, float(value), now, step) for key, value in (metrics or {}).items()],
-            params=[Param(key, str(value)[:500]) for key, value in (params or {}).items()],
-        )
-
-
-def _client(uri: str) -> Any:
-    prepare_environment()
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=uri)
 
 
 def _dataset(faces: Faces) -> Any:
@@ -266,34 +221,9 @@ def record_look(workspace: Workspace, folder: Path, look: Mapping[str, Any], *, 
         note: Told one line if there is no such run or the store fails; the folder has its own record.
     """
     try:
-        run = json.loads((folder / _RUNS).read_text(encoding="utf-8"))["parent"]
-        client = _client(store_uri(workspace))
+        run = json.loads((folder / RUNS).read_text(encoding="utf-8"))["parent"]
+        client = open_client(store_uri(workspace))
         client.set_tag(run, f"test_look_{look['number']}", json.dumps(look))
-        client.log_metric(run, "test/accuracy", look["accuracy"], step=int(look["number"]))
+        client.log_metric(run, "test/accuracy", look["accuracy"], int(time.time() * 1000), int(look["number"]))
     except Exception as error:  # noqa: BLE001 - an untracked committee, or a store that fails
         note(f"the look is not on an MLflow run: {str(error).splitlines()[0][:200]}")
-
-
-def bundle_of_run(workspace: Workspace, run: str) -> Path:
-    """The committee that a parent run holds, as a local folder.
-
-    Args:
-        workspace: Where the default store lies.
-        run: The run's id, or `runs:/ID`.
-
-    Raises:
-        InputError: The store has no such run, or it holds no committee.
-    """
-    uri, name = store_uri(workspace), run.removeprefix("runs:/").split("/")[0]
-    _client(uri)
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    try:
-        folder = Path(download_artifacts(run_id=name, artifact_path="bundle", tracking_uri=uri))
-    except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"Expected `--committee` to be a run of {uri}, but got {run!r}: {reason}") from None
-    if not (folder / MANIFEST).is_file():
-        raise InputError(f"Expected {run!r} to be a committee's run, but it is a member's. Name its parent run.")
-    return folder

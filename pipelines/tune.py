@@ -17,11 +17,13 @@ from backbones.errors import InputError, nearest
 from ensemble.canonical import digest_of
 from ensemble.spec import MemberSpec
 from ensemble.tune_spec import TuneSpec
+from pipelines.atomic import sweep
 from pipelines.committee_fit import open_data
 from pipelines.console import Console
 from pipelines.device import choose_device
 from pipelines.lock import locked
 from pipelines.member_plan import check_member
+from pipelines.out_of_memory import MemoryShortError, telling_memory
 from pipelines.plan import Plan
 from pipelines.search_place import placed
 from pipelines.study import Study, Trial
@@ -65,6 +67,7 @@ def tune_member(
     folder = Path(out) if out is not None else workspace.searches / f"{plan.name}-{base.name}"
     identity = _identity(plan.tune, base, data)
     with locked(folder), terminable(), Study(folder, plan.tune, identity) as study:
+        sweep(folder)
         search = _Search(plan.tune, base, plan.weights.get(base.name), data, folder, workspace.cache, target)
         tracking = TuneTracking(
             workspace, folder, tune=plan.tune, identity=identity, data=data, console=console, enabled=track
@@ -123,8 +126,9 @@ class _Search:
         listener.start(trial, epochs=spec.epochs)
         outcome: TrialScore | str
         try:
-            outcome = run.run(listener)
-        except DivergedError as error:
+            with telling_memory(spec):
+                outcome = run.run(listener)
+        except (DivergedError, MemoryShortError) as error:
             outcome = str(error)
         except InputError as error:
             raise InputError(f"trial {trial.number} ({_listed(trial.values)}): {error}") from None

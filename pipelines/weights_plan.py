@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from backbones.errors import InputError, Problem
+from backbones.limits import WEIGHTS_BYTES, check_size
 from ensemble.spec import MemberSpec
 from ensemble.weights_catalogue import entry_named, entry_of_digest, entry_of_file
 from ensemble.weights_spec import WeightsSpec
@@ -97,12 +98,18 @@ def with_weights(
     """
     settled = _settle(members, _Search(folders=folders, folder=folder, digest=lambda path: None), keep_absent)
     if not problems and not settled.problems:
-        settled = _settle(members, _Search(folders=folders, folder=folder, digest=cache(digest_file)), keep_absent)
+        settled = _settle(members, _Search(folders=folders, folder=folder, digest=cache(_digest)), keep_absent)
     problems += settled.problems
     if members and not settled.kept and not problems:
         message = "Expected at least one member, but the weights of all are absent:"
         problems.append(Problem.at("members", "\n    ".join((message, *settled.notes))))
     return settled.kept, settled.files, settled.notes
+
+
+def _digest(path: Path) -> str:
+    """sha256 of a weights file, which is not read if it cannot be one."""
+    check_size(path, WEIGHTS_BYTES, "a weights file")
+    return digest_file(path)
 
 
 def _settle(members: Sequence[MemberSpec], search: _Search, keep_absent: bool) -> _Settled:

@@ -126,7 +126,7 @@ def check_runs(folder: Path, trials: list[dict[str, str]]) -> None:
     assert {run.info.status for run in found} == {"FINISHED"}
     parent = runs["parts"]
     assert parent.data.params["search/head.dropout"] == "0 … 0.6"
-    assert parent.data.metrics["trials"] == len(trials)
+    assert parent.data.metrics["search/trials"] == len(trials)
     assert max(float(t["accuracy"]) for t in trials) == pytest.approx(parent.data.metrics["validation/accuracy"])
     artifacts = {artifact.path for artifact in client.list_artifacts(parent.info.run_id, "search")}
     assert artifacts == {"search/search.png", "search/trials.csv", "search/best.yaml"}
