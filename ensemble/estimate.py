@@ -119,6 +119,7 @@ def estimate(
     folds: int = 10,
     seed: int = 0,
     fit_on: OutOfFold | None = None,
+    held_out: Probs | None = None,
 ) -> Estimate:
     """Fit a committee, and judge it on faces held out of the fit, to tell how far its fitted accuracy can be trusted.
 
@@ -129,12 +130,16 @@ def estimate(
         folds: Folds of the nested estimate.
         seed: Seed of all folds.
         fit_on: Training faces to fit on, which holds all faces out at once; None cross-fits on the faces themselves.
+        held_out: (N, K) what `nested_probs` says, if that is known already.
     """
     y = _checked(node, posteriors, labels)
     seen, truth = (posteriors, y) if fit_on is None else (fit_on.posteriors, fit_on.labels)
     committee = _fitted(node, seen, truth, seed)
     fitted = committee(seen)
-    nested = cross_fit(node, posteriors, y, folds=folds, seed=seed) if fit_on is None else committee(posteriors)
+    if held_out is not None:
+        nested = held_out
+    else:
+        nested = cross_fit(node, posteriors, y, folds=folds, seed=seed) if fit_on is None else committee(posteriors)
     members = [np.asarray(posteriors[name], dtype=np.float64) for name in node.members]
     best = max(members, key=lambda probs: accuracy(probs, y))
     return Estimate(

@@ -20,21 +20,21 @@ import numpy.typing as npt
 
 from backbones.errors import InputError
 from ensemble.ablation import added_one_by_one, left_out_one_by_one
-from ensemble.calibration import ReliabilityBin, cross_calibrated
+from ensemble.calibration import ReliabilityBin
 from ensemble.class_map import ClassMap, Wanted
 from ensemble.estimate import nested_probs
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.spec import DataSpec
 from pipelines.atomic import replacing, write_text
-from pipelines.bundle import COMMITTEE, REPORT, read_committee, read_json
+from pipelines.bundle import COMMITTEE, REPORT, read_committee, read_json, read_resolved
 from pipelines.console import Console
 from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_markdown, evaluation_tables, evaluation_words
 from pipelines.figure import confusion_figure, coverage_figure, reliability_figure
 from pipelines.fingerprint import digest_file
+from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.workspace import Workspace
-from pipelines.yaml_file import read_yaml
 
 __all__ = ["evaluate_committee"]
 
@@ -75,20 +75,23 @@ def evaluate_committee(
     folder = workspace.find(committee)
     if classes and data is None:
         raise InputError("Expected `--classes` beside `--data` only: the committee's own faces have its classes.")
-    content = read_yaml(folder / "committee.yaml")
+    content = read_resolved(folder)
     views = int(content["views"]) if tta is None else tta
     if views < 1:
         raise InputError(f"Expected `--tta` to be at least 1, but got {views}.")
     own_faces = split == "validation" and data is None
     if own_faces and views == int(content["views"]):
-        answers = _from_bank(folder, seed=int(content["seed"]))
+        answers = stored_answers(folder, seed=int(content["seed"]))
     else:
         own = DataSpec.model_validate(content["data"])
         spec = own if data is None else _elsewhere(own, data, classes)
         answers = _from_networks(folder, content, split, spec, own_faces, views, device, console, workspace)
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation and split == "validation" else {}
     basis = {"basis": read_json(folder / REPORT).get("basis")} if own_faces else {}
-    report = {"committee_folder": folder.name, "split": split, "views": views, **evaluation(answers), **basis, **steps}
+    report = {
+        "committee_folder": folder.name, "committee_sha256": digest_file(folder / COMMITTEE), "split": split,
+        "views": views, **evaluation(answers), **basis, **steps,
+    }  # fmt: skip
     if split == "test":
         _record_look(folder, report, workspace, console)
     place = folder / "evaluation" / (split if data is None else f"{Path(data).stem}-{split}")
@@ -104,22 +107,6 @@ def _elsewhere(own: DataSpec, source: str, classes: Mapping[str, str | None] | N
     """Other faces, read and aligned alike; votes and class names are of the fit's own source."""
     given = {**DataSpec.redirected(own.model_dump(exclude_none=True), source), "classes": classes}
     return DataSpec.model_validate({key: value for key, value in given.items() if key not in ("votes", "dedupe")})
-
-
-def _from_bank(folder: Path, *, seed: int) -> Answers:
-    committee = read_committee(folder)
-    bank = stored_posteriors(folder, committee.members)
-    if bank.out_of_fold is not None:
-        nested = committee(bank.posteriors)  # fitted on training faces: these are held out
-    else:
-        nested = nested_probs(committee.root.node, bank.posteriors, bank.labels, seed=seed)
-    # Where the rules and the temperature were fitted on these faces, both are cross-fitted.
-    scaled = committee.temperature not in (None, 1.0)
-    calibrated = cross_calibrated(nested, bank.labels, seed=seed) if scaled else committee.calibrated(nested)
-    return Answers(
-        committee=nested, calibrated=calibrated, temperature=committee.temperature, members=bank.posteriors,
-        labels=bank.labels, classes=committee.classes,
-    )  # fmt: skip
 
 
 def _from_networks(
@@ -216,7 +203,7 @@ def _record_look(folder: Path, report: Mapping[str, Any], workspace: Workspace, 
         "number": len(before.splitlines()) + 1,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "who": getpass.getuser(),
-        "committee": digest_file(folder / COMMITTEE),
+        "committee": report["committee_sha256"],
         "faces": report["faces"],
         "views": report["views"],
         "accuracy": report["committee"]["accuracy"],

@@ -17,7 +17,15 @@ from ensemble.comparison import bootstrap_interval, disagreement, mcnemar, oracl
 from ensemble.metric import accuracy, brier, class_scores, confusion_matrix, expected_calibration_error, nll
 from pipelines.leaderboard import markdown
 
-__all__ = ["Answers", "ViewsRow", "evaluation", "evaluation_markdown", "evaluation_tables", "evaluation_words"]
+__all__ = [
+    "Answers",
+    "ViewsRow",
+    "confidence",
+    "evaluation",
+    "evaluation_markdown",
+    "evaluation_tables",
+    "evaluation_words",
+]
 
 Probs = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -84,7 +92,7 @@ def evaluation(answers: Answers) -> dict[str, Any]:
         "class_scores": _class_rows(committee, answers),
         "confusion_matrix": confusion_matrix(committee, labels).tolist(),
         "reliability": [asdict(row) for row in reliability(committee, labels)],
-        **_confidence(answers),
+        **confidence(answers),
         "oracle_accuracy": oracle_accuracy(votes, labels),
         "disagreement": disagreement(votes).tolist(),
         "q_statistic": q_statistic(votes, labels).tolist(),
@@ -153,20 +161,20 @@ def evaluation_markdown(content: Mapping[str, Any], *, title: str) -> str:
     return "\n".join(parts)
 
 
-def _confidence(answers: Answers) -> dict[str, Any]:
+def confidence(answers: Answers) -> dict[str, Any]:
     """What the committee's calibrated confidence is worth; the curve has a point for every hundredth of the faces."""
     probs, labels, faces = answers.calibrated, answers.labels, len(answers.labels)
     risks = risk_curve(probs, labels)
     answered = np.unique(np.ceil(np.arange(1, _POINTS + 1) * faces / _POINTS).astype(np.int64))
-    scores = _scores(probs, labels)
+    scores = {"nll": nll, "brier": brier, "calibration_error": expected_calibration_error}
     return {
         "temperature": answers.temperature,
-        "calibrated": {key: scores[key] for key in ("nll", "brier", "calibration_error")},
+        "calibrated": {key: score(probs, labels) for key, score in scores.items()},
         "reliability_calibrated": [asdict(row) for row in reliability(probs, labels)],
         "coverage": [asdict(row) for row in coverage(probs, labels)],
         "coverage_curve": [{"coverage": float(n / faces), "accuracy": float(1 - risks[n - 1])} for n in answered],
         "aurc": float(risks.mean()),
-        "least_aurc": least_area(round(faces * (1 - scores["accuracy"])), faces),
+        "least_aurc": least_area(round(faces * (1 - accuracy(probs, labels))), faces),
     }
 
 

@@ -12,12 +12,24 @@ from backbones.errors import InputError
 from ensemble.committee import Committee
 from ensemble.committee_spec import CommitteeNode, asks_for_groups, group_notes, resolve_committee
 from ensemble.grouping import Evidence, traits_of
-from pipelines.atomic import write_json, write_text
-from pipelines.bundle import COMMITTEE, REPORT, SPEC, read_json, seal, unseal
+from pipelines.atomic import sweep, write_json, write_text
+from pipelines.bundle import (
+    COMMITTEE,
+    PAGE,
+    REPORT,
+    RESOLVED,
+    SPEC,
+    changed_files,
+    check_sealed,
+    read_json,
+    seal,
+    unseal,
+)
 from pipelines.console import Console
 from pipelines.leaderboard import HEADER, markdown, member_row, rows_of, rule_estimates
+from pipelines.lock import locked
 from pipelines.origin import stored_origins
-from pipelines.stored_posteriors import StoredPosteriors, stored_posteriors
+from pipelines.stored_posteriors import StoredPosteriors, save_held_out, stored_posteriors
 from pipelines.workspace import Workspace
 from pipelines.yaml_file import read_yaml, write_yaml
 
@@ -63,12 +75,17 @@ def fuse_stored(
     posteriors, labels = bank.posteriors, bank.labels
     specs = {name: read_json(folder / "members" / name / SPEC) for name in node.members}
     committee = bank.fit(node, seed=seed)
-    estimates = rule_estimates(node, posteriors, labels, seed=seed, every_rule=every_rule, fit_on=bank.out_of_fold)
+    held_out = bank.held_out(committee, seed=seed)
+    estimates = rule_estimates(
+        node, posteriors, labels, seed=seed, every_rule=every_rule, fit_on=bank.out_of_fold, held_out=held_out
+    )
     committee = replace(committee, temperature=estimates["committee"].temperature)  # of faces held out of the fit
     members = [member_row(specs[name], posteriors[name], labels) for name in node.members]
     rows = rows_of(members, estimates)
     rules = {name: {**asdict(e), "optimism": e.optimism} for name, e in estimates.items()}
     unseal(folder)
+    (folder / PAGE).unlink(missing_ok=True)  # it shows other rules
+    save_held_out(folder, bank, held_out)
     write_json(folder / COMMITTEE, committee.to_json())
     write_json(folder / REPORT, {
         **facts, "validation_faces": len(labels), "basis": bank.basis, "members": members, "rules": rules,
@@ -97,19 +114,33 @@ def fuse_committee(
             wrong.
     """
     console, folder = Console(quiet=quiet), Workspace().find(committee)
+    with locked(folder):
+        fusion = _fuse_again(folder, console, rule=rule, groups=groups)
+        if rule is None:
+            from pipelines.report import refresh_page
+
+            refresh_page(folder, fusion.bank)
+    print_table(console, folder, fusion)
+    if rule is not None:  # one rule is fitted in less time than the page takes
+        console.note(f"`ensemble report --committee {committee or folder.name}` draws its page")
+    return folder
+
+
+def _fuse_again(folder: Path, console: Console, *, rule: str | None, groups: str | None) -> Fusion:
+    sweep(folder)
+    if changed_files(folder, [RESOLVED]):
+        console.note(f"{RESOLVED} has changed since the committee was finished: it is taken as edited")
     content, node = stored_tree(folder)
     chosen = rule is not None or groups is not None
     if chosen:
         node = _chosen_tree(folder, node.members, rule=rule, groups=groups)
+    facts = stored_facts(folder)
     if chosen or asks_for_groups(content["committee"]):
         for note in group_notes(node):
             console.note(note)
         unseal(folder)
         write_yaml(folder / "committee.yaml", {**content, "committee": node.tree()})
-    facts = stored_facts(folder)
-    fusion = fuse_stored(folder, node, seed=int(content["seed"]), facts=facts, every_rule=rule is None)
-    print_table(console, folder, fusion)
-    return folder
+    return fuse_stored(folder, node, seed=int(content["seed"]), facts=facts, every_rule=rule is None)
 
 
 def stored_tree(folder: Path) -> tuple[dict[str, Any], CommitteeNode]:
@@ -141,7 +172,8 @@ def _chosen_tree(folder: Path, members: Sequence[str], *, rule: str | None, grou
 
 def stored_facts(folder: Path) -> dict[str, Any]:
     """What a committee's report says beside its numbers."""
-    kept = ("name", "data", "device", "notes")
+    kept = ("name", "data", "device", "environment", "notes")
+    check_sealed(folder, [REPORT])
     return {key: value for key, value in read_json(folder / REPORT).items() if key in kept}
 
 

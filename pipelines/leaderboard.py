@@ -57,9 +57,13 @@ def rule_estimates(
     seed: int,
     every_rule: bool = True,
     fit_on: OutOfFold | None = None,
+    held_out: Probs | None = None,
 ) -> dict[str, Estimate]:
-    """Fitted and nested accuracy of the declared tree (`committee`), and of every rule over all members, flat."""
-    table = {"committee": estimate(node, posteriors, labels, seed=seed, fit_on=fit_on)}
+    """Fitted and nested accuracy of the declared tree (`committee`), and of every rule over all members, flat.
+
+    `held_out` is the tree's own nested answers (N, K), if they are known already.
+    """
+    table = {"committee": estimate(node, posteriors, labels, seed=seed, fit_on=fit_on, held_out=held_out)}
     flat: dict[str, tuple[str, ...]] = dict.fromkeys(node.members, ())
     for rule in RULES.names() if every_rule else ():
         if rule in _NOT_FLAT:

@@ -14,6 +14,7 @@ from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.fuse import fuse_stored, print_table, stored_facts, stored_tree
 from pipelines.lock import locked
+from pipelines.report import refresh_page
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.workspace import MANIFEST
 from pipelines.yaml_file import write_yaml
@@ -80,6 +81,7 @@ def prune_committee(
         )
         facts = {**stored_facts(folder), "name": target.name}
         fusion = fuse_stored(target, smaller, seed=int(content["seed"]), facts=facts)
+        refresh_page(target, fusion.bank)
     print_table(console, target, fusion)
     console.note(f"committee: {target}")
     return target

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
-from ensemble.bank import SplitPosteriors, load_posteriors
+from ensemble.bank import SplitPosteriors, load_posteriors, save_posteriors
 from ensemble.committee import Committee
 from ensemble.committee_spec import CommitteeNode
-from ensemble.estimate import OutOfFold
+from ensemble.estimate import OutOfFold, nested_probs
 from ensemble.perturbation import fuse_views
-from pipelines.bundle import POSTERIORS
+from pipelines.bundle import COMMITTEE, HELD_OUT, POSTERIORS, SPEC, check_sealed
 
-__all__ = ["StoredPosteriors", "stored_posteriors"]
+__all__ = ["StoredPosteriors", "save_held_out", "stored_held_out", "stored_posteriors"]
 
 Probs = npt.NDArray[np.float64]
 
@@ -71,6 +71,17 @@ class StoredPosteriors:
             seen = (dict(self.out_of_fold.posteriors), self.out_of_fold.labels)
         return Committee.fit(node, *seen, seed=seed, classes=self.classes)
 
+    def held_out(self, committee: Committee, *, seed: int) -> Probs:
+        """(N, K) what a committee fitted on this says of the validation faces, each held out of the fit of its rules.
+
+        Args:
+            committee: From `fit`.
+            seed: Of the folds.
+        """
+        if self.out_of_fold is not None:
+            return committee(self.posteriors)  # fitted on training faces
+        return nested_probs(committee.root.node, self.posteriors, self.labels, seed=seed)
+
 
 def stored_posteriors(folder: Path, members: Sequence[str]) -> StoredPosteriors:
     """Read the members' posteriors.
@@ -78,6 +89,7 @@ def stored_posteriors(folder: Path, members: Sequence[str]) -> StoredPosteriors:
     Raises:
         InputError: One is absent or damaged, or is of other validation faces or classes.
     """
+    check_sealed(folder, [f"members/{name}/{file}" for name in members for file in (SPEC, POSTERIORS)])
     posteriors: dict[str, Probs] = {}
     unseen: dict[str, SplitPosteriors] = {}
     first: tuple[SplitPosteriors, tuple[str, ...]] | None = None
@@ -99,6 +111,30 @@ def stored_posteriors(folder: Path, members: Sequence[str]) -> StoredPosteriors:
         posteriors=posteriors, labels=first[0].labels, ids=first[0].ids, classes=first[1], out_of_fold=out_of_fold,
         without_folds=without_folds,
     )  # fmt: skip
+
+
+def save_held_out(folder: Path, bank: StoredPosteriors, held_out: Probs) -> None:
+    """Keep what `StoredPosteriors.held_out` says, so that no report has to fit the rules again."""
+    save_posteriors(
+        folder / HELD_OUT, classes=bank.classes, ids={"validation": bank.ids}, probs={"validation": held_out[None]},
+        labels={"validation": bank.labels},
+    )  # fmt: skip
+
+
+def stored_held_out(folder: Path, committee: Committee, bank: StoredPosteriors, *, seed: int) -> Probs:
+    """What `save_held_out` kept; of committees without that file, made anew, which may take a while.
+
+    Raises:
+        InputError: The file or the committee's rules are damaged.
+    """
+    if not (folder / HELD_OUT).is_file():
+        return bank.held_out(committee, seed=seed)
+    check_sealed(folder, [HELD_OUT, COMMITTEE])
+    stored = load_posteriors(folder / HELD_OUT).splits["validation"]
+    if not np.array_equal(stored.ids, bank.ids):
+        raise InputError(f"Expected `{folder / HELD_OUT}` to be of the members' faces, but it is of others.")
+    probs: Probs = stored.probs[0]
+    return probs
 
 
 def _out_of_fold(
