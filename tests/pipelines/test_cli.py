@@ -27,12 +27,12 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for command in ("fit", "predict", "tune", "fuse", "ui", "members", "weights", "data"):
+    for command in ("fit", "predict", "tune", "fuse", "report", "ui", "members", "weights", "data"):
         assert f"  {command} " in done.stdout
 
 
 @pytest.mark.parametrize(
-    "command", ["fit", "tune", "predict", "fuse", "ui", "members list", "members check", "data describe"]
+    "command", ["fit", "tune", "predict", "fuse", "report", "ui", "members list", "members check", "data describe"]
 )
 def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     outcome = cli(*command.split(), "--help")
