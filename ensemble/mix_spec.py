@@ -20,7 +20,7 @@ class MixSpec(BaseModel):
         until: Share of the epochs after which nothing is mixed any more, so that the last ones see whole faces.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     mixup: Annotated[float, Field(ge=0)] = 0.0
     cutmix: Annotated[float, Field(ge=0)] = 0.0

@@ -7,16 +7,16 @@ size, before anything a member does to its input. Chains of the common transform
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from backbones.errors import InputError, Problem, nearest
 from ensemble.spec import ComponentSpec
-from pipelines.batched_augmentation import BatchedChain
 from pipelines.environment import prepare_environment
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["PRESETS", "Augmentation", "check_augment"]
 
@@ -80,6 +80,8 @@ class Augmentation:
         if problems:
             raise InputError(problems[0])
         steps = [ComponentSpec(**s) for s in PRESETS[augment]] if isinstance(augment, str) else list(augment)
+        from pipelines.batched_augmentation import BatchedChain  # torch's, which checking a preset's name does without
+
         self.batched = BatchedChain.of(steps) if steps else None
         self._chain = _compose(steps) if steps and self.batched is None else None
 
@@ -96,6 +98,8 @@ class Augmentation:
             return self.batched(faces)
         if self._chain is None:
             return faces
+        import torch
+
         layers = faces.cpu().numpy()
         layers = layers[..., np.newaxis] if faces.ndim == 3 else layers  # (B, H, W, C)
         changed = np.stack([self._chain(image=face)["image"] for face in layers])

@@ -16,6 +16,7 @@ _DEFAULTS = {
     # What is wrong with an image is told once, by whoever reads it.
     "OPENCV_LOG_LEVEL": "SILENT",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # A tracking server that is away holds a fit up for seconds, not minutes; what it misses is sent later.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import shlex
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -62,7 +62,7 @@ def _sign(descriptor: int) -> None:
     """Write down who holds the lock; a full disk does not keep it from being held."""
     since = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:_LONGEST]
-    owner = {"process": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
+    owner = {"process": os.getpid(), "host": platform.node(), "since": since, "command": command}
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{json.dumps(owner, ensure_ascii=False)}\n".encode(), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
+import platform
 
 import psutil
 
@@ -12,14 +12,14 @@ __all__ = ["is_gone", "this_process"]
 
 def this_process() -> str:
     """Host, number and start of this process."""
-    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.0f}"
+    return f"{platform.node()} {os.getpid()} {psutil.Process().create_time():.0f}"
 
 
 def is_gone(owner: str) -> bool:
     """Whether a process of this host has ended; of others nothing is known, so they count as alive."""
     host, _, rest = owner.partition(" ")
     number, _, started = rest.partition(" ")
-    if host != socket.gethostname() or not (number.isdigit() and started.isdigit()):
+    if host != platform.node() or not (number.isdigit() and started.isdigit()):
         return False
     try:
         process = psutil.Process(int(number))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
-import socket
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def making(folder: Path, *, is_there: Callable[[], bool]) -> Iterator[Path]:
         folder: What is made.
         is_there: Whether it is there already: another process may be faster, with the same result.
     """
-    temporary = folder.with_name(f".{folder.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    temporary = folder.with_name(f".{folder.name}.{platform.node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     temporary.mkdir(parents=True)
     _remove_abandoned(temporary)
     try:
@@ -79,7 +79,7 @@ def _remove_abandoned(temporary: Path) -> None:
     """
     for left in temporary.parent.glob(".*"):
         match = _LEFT.fullmatch(left.name)
-        here = match is not None and match["host"] == socket.gethostname()
+        here = match is not None and match["host"] == platform.node()
         with suppress(OSError):
             age = temporary.stat().st_mtime - left.stat().st_mtime
             abandoned = not is_alive(int(match["process"])) if match and here else age > _ABANDONED_SECONDS

@@ -16,7 +16,8 @@ Data = Annotated[
 Weights = Annotated[Optional[list[Path]], typer.Option(help="Folder to look for weights files in; repeatable.")]  # noqa: UP045
 Device = Annotated[Optional[str], typer.Option(help="Torch device; default: CUDA where there is one.")]  # noqa: UP045
 Committee = Annotated[
-    Optional[str], typer.Option(help="Folder, name, MLflow run or model of a committee; default: the newest finished one.")  # noqa: UP045
+    Optional[str],  # noqa: UP045
+    typer.Option(help="A committee: folder, name, MLflow run or model; default: the newest finished one."),
 ]
 Classes = Annotated[
     Optional[list[str]],  # noqa: UP045

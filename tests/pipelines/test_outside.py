@@ -133,7 +133,7 @@ NO_TORCH = """
 import sys
 from pipelines.fuse import fuse_committee
 fuse_committee("mixed", groups=GROUPS)
-networks = ("torch", "torchvision", "timm", "facenet_pytorch", "mlflow", "cv2")
+networks = ("torch", "torchvision", "timm", "facenet_pytorch", "mlflow")
 print("LOADED", [name for name in networks if name in sys.modules], "sklearn" in sys.modules, "pandas" in sys.modules)
 """
 

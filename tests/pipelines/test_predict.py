@@ -15,6 +15,7 @@ from support import Outcome
 import pipelines
 from backbones.errors import InputError
 from ensemble.expression import EXPRESSIONS
+from pipelines.bundle import seal, unseal
 from pipelines.face_store import load_faces
 
 Cli = Callable[..., Outcome]
@@ -300,6 +301,8 @@ def test_an_older_committee_without_a_temperature_is_told(tiny: Path, cli: Cli) 
     content = json.loads(path.read_text())
     del content["temperature"]
     path.write_text(json.dumps(content))
+    unseal(path.parent)
+    seal(path.parent, members=["plain", "residual"])
     assert cli("predict", "--out", "plain.csv").code == 0
     outcome = cli("predict", "--calibrated", "--out", "p.csv")
     assert "committee tiny has no temperature: confidence as it is; `ensemble fuse` fits one" in outcome.err

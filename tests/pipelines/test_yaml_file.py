@@ -27,7 +27,10 @@ def test_names_that_look_like_exponents_stay_text(tmp_path: Path) -> None:
         ("a: &x 1\nb: *x\n", "aliases are not supported"),
         ("- 1\n- 2\n", "Expected a mapping"),
         ("", "Expected a mapping"),
-        ("a: !!python/object/apply:os.system ['true']\n", "tags such as 'tag:yaml.org,2002:python/object/apply:os.system' are not supported"),
+        (
+            "a: !!python/object/apply:os.system ['true']\n",
+            "tags such as 'tag:yaml.org,2002:python/object/apply:os.system' are not supported",
+        ),
         ("a: 1\n\tb: 2\n", "line 2"),
         ("a: !!str 5\n", "tags such as"),
         ("a: " + "[" * 60, "within one another"),
