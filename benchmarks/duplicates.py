@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ensemble.spec import DataSpec
+from ensemble.data_spec import DataSpec
 from pipelines.atomic import write_json
 from pipelines.audit import audit
 from pipelines.committee_fit import open_data

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ensemble.spec import DataSpec, MemberSpec
+from ensemble.data_spec import DataSpec
+from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
 from pipelines.committee_fit import open_data
 from pipelines.console import Console

@@ -10,7 +10,8 @@ from typing import Any
 
 from ensemble.canonical import digest_of
 from ensemble.class_map import ClassMap
-from ensemble.spec import Classes, MemberName, Spec
+from ensemble.data_spec import Classes
+from ensemble.spec import MemberName, Spec
 
 __all__ = ["OUTSIDE", "BorrowedSpec", "LoanSpec", "OutsideSpec", "PosteriorsSpec"]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
-from ensemble.spec import DataSpec
 from pipelines.atomic import write_json
 from pipelines.committee_fit import open_data
 from pipelines.console import Console

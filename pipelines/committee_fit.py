@@ -13,8 +13,9 @@ import torch
 
 from backbones.errors import InputError
 from ensemble.committee_spec import CommitteeNode, group_notes, settle_groups
+from ensemble.data_spec import DataSpec
 from ensemble.outside_spec import BorrowedSpec, OutsideSpec
-from ensemble.spec import DataSpec, MemberSpec
+from ensemble.spec import MemberSpec
 from pipelines.atomic import sweep, write_text
 from pipelines.borrowed_job import BorrowedJob, borrowed_spec
 from pipelines.bundle import PRUNED, unseal

@@ -22,10 +22,10 @@ from backbones.errors import InputError
 from ensemble.ablation import added_one_by_one, left_out_one_by_one
 from ensemble.calibration import ReliabilityBin
 from ensemble.class_map import ClassMap, Wanted
+from ensemble.data_spec import DataSpec
 from ensemble.estimate import nested_probs
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
-from ensemble.spec import DataSpec
 from pipelines.atomic import replacing, write_text
 from pipelines.bundle import COMMITTEE, REPORT, read_committee, read_json, read_resolved
 from pipelines.console import Console

@@ -21,8 +21,8 @@ from ensemble.align_spec import AlignSpec
 from ensemble.binding import check_component
 from ensemble.canonical import canonical_json, digest_of
 from ensemble.class_map import Wanted
+from ensemble.data_spec import OnBad
 from ensemble.faces import Faces
-from ensemble.spec import OnBad
 from pipelines.atomic import write_checked_json
 from pipelines.face_writer import write_faces
 from pipelines.fingerprint import FileFacts, digest_text

@@ -12,9 +12,10 @@ from backbones.errors import InputError
 from backbones.registry import BACKBONES, HEADS, LOSSES, Registry
 from backbones.signature import REQUIRED
 from ensemble.class_map import Wanted
+from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from ensemble.rules import RULES
-from ensemble.spec import DataSpec, MemberSpec
+from ensemble.spec import MemberSpec
 from pipelines.augmentation import PRESETS
 from pipelines.console import Console
 from pipelines.detectors import DETECTORS

@@ -15,9 +15,10 @@ from backbones.errors import InputError, Problem, nearest
 from ensemble.binding import check_component
 from ensemble.class_map import ClassMap
 from ensemble.committee_spec import CommitteeNode, check_committee, group_notes, resolve_committee
+from ensemble.data_spec import DataSpec
 from ensemble.expression import EXPRESSIONS
 from ensemble.grouping import Evidence, traits_of
-from ensemble.spec import DataSpec, MemberSpec
+from ensemble.spec import MemberSpec
 from ensemble.spec_check import check_spec
 from ensemble.tune_spec import TuneSpec
 from pipelines.member_plan import check_member, planned_members

@@ -9,9 +9,9 @@ import numpy as np
 
 from backbones.errors import InputError
 from ensemble.class_map import Wanted
+from ensemble.data_spec import DataSpec, OnBad
 from ensemble.perturbation import FusionMode, PerturbationPlan
 from ensemble.predictions import Predictions, check_min_confidence
-from ensemble.spec import DataSpec, OnBad
 from pipelines.bundle import read_resolved
 from pipelines.committee_fit import open_data
 from pipelines.console import Console

@@ -13,10 +13,10 @@ from pydantic_core import PydanticUndefined
 
 from ensemble.align_spec import AlignSpec
 from ensemble.committee_spec import NodeSpec
+from ensemble.data_spec import DataSpec
 from ensemble.mix_spec import MixSpec
 from ensemble.outside_spec import LoanSpec, PosteriorsSpec
 from ensemble.spec import (
-    DataSpec,
     FreezeSpec,
     InputSpec,
     MemberSpec,

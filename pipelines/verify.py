@@ -14,10 +14,10 @@ import torch
 from backbones.errors import InputError
 from ensemble.bank import SplitPosteriors, load_posteriors
 from ensemble.committee_spec import CommitteeNode, resolve_committee
+from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import PerturbationPlan
-from ensemble.spec import DataSpec
 from pipelines.bundle import COMMITTEE, POSTERIORS, changed_files, read_json, read_resolved
 from pipelines.committee_fit import open_data
 from pipelines.committee_folder import find_committee

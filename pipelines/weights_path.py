@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ensemble.spec import DataSpec
+from ensemble.data_spec import DataSpec
 from pipelines.home_path import expanded
 
 __all__ = ["find_weights", "installation_folder", "search_folders"]

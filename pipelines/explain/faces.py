@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from backbones.errors import InputError
 from ensemble.bank import load_posteriors
+from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
-from ensemble.spec import DataSpec
 from pipelines.bundle import POSTERIORS, read_resolved
 from pipelines.committee_fit import open_data
 from pipelines.console import Console

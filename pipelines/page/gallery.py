@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
-from ensemble.spec import DataSpec
 from pipelines.evaluation import Answers
 from pipelines.face_store import load_faces
 from pipelines.stored_posteriors import StoredPosteriors

@@ -11,8 +11,8 @@ import pytest
 
 from backbones.errors import InputError
 from ensemble.align_spec import AlignSpec
+from ensemble.data_spec import DataSpec
 from ensemble.expression import EXPRESSIONS
-from ensemble.spec import DataSpec
 from pipelines import votes as votes_module
 from pipelines.class_coverage import map_note, require_training_faces
 from pipelines.committee_fit import open_data

@@ -16,7 +16,7 @@ from hostile.case import csv_text, image_files, png, png_claiming, put
 from support import Outcome
 
 from backbones.errors import InputError
-from ensemble.spec import DataSpec
+from ensemble.data_spec import DataSpec
 from pipelines.face_store import FaceStore, load_faces
 from pipelines.skip_report import SKIPPED
 
