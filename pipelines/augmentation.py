@@ -18,7 +18,9 @@ from pipelines.environment import prepare_environment
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PRESETS", "Augmentation", "check_augment"]
+    from pipelines.batched_augmentation import BatchedChain
+
+__all__ = ["PRESETS", "Augmentation", "batched_chain", "check_augment"]
 
 _FLIP = {"kind": "HorizontalFlip", "p": 0.5}
 _SHIFT = {"kind": "Affine", "translate_px": [-4, 4], "border_mode": 1, "p": 1.0}
@@ -62,6 +64,18 @@ def check_augment(augment: str | Sequence[ComponentSpec], where: str) -> list[Pr
     return []
 
 
+def batched_chain(augment: str | Sequence[ComponentSpec]) -> BatchedChain | None:
+    """The transforms as a chain for whole batches; None if there are none, or albumentations has to apply them.
+
+    Raises:
+        InputError: The preset does not exist.
+    """
+    from pipelines.batched_augmentation import BatchedChain  # torch's, which checking a preset's name does without
+
+    steps = _steps(augment)
+    return BatchedChain.of(steps) if steps else None
+
+
 class Augmentation:
     """A seeded chain of transforms.
 
@@ -76,13 +90,8 @@ class Augmentation:
     """
 
     def __init__(self, augment: str | Sequence[ComponentSpec]) -> None:
-        problems = check_augment(augment, "augment")
-        if problems:
-            raise InputError(problems[0])
-        steps = [ComponentSpec(**s) for s in PRESETS[augment]] if isinstance(augment, str) else list(augment)
-        from pipelines.batched_augmentation import BatchedChain  # torch's, which checking a preset's name does without
-
-        self.batched = BatchedChain.of(steps) if steps else None
+        steps = _steps(augment)
+        self.batched = batched_chain(augment)
         self._chain = _compose(steps) if steps and self.batched is None else None
 
     def seed(self, seed: int) -> None:
@@ -104,6 +113,13 @@ class Augmentation:
         layers = layers[..., np.newaxis] if faces.ndim == 3 else layers  # (B, H, W, C)
         changed = np.stack([self._chain(image=face)["image"] for face in layers])
         return torch.from_numpy(changed.reshape(faces.shape)).to(faces.device)
+
+
+def _steps(augment: str | Sequence[ComponentSpec]) -> list[ComponentSpec]:
+    problems = check_augment(augment, "augment")
+    if problems:
+        raise InputError(problems[0])
+    return [ComponentSpec(**step) for step in PRESETS[augment]] if isinstance(augment, str) else list(augment)
 
 
 def _compose(steps: Sequence[ComponentSpec]) -> Any:

@@ -22,7 +22,7 @@ from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_checked_json, write_json
-from pipelines.augmentation import Augmentation
+from pipelines.augmentation import Augmentation, batched_chain
 from pipelines.batches import FaceBatches, FeatureBatches
 from pipelines.bundle import HISTORY, SPEC, WEIGHTS
 from pipelines.checkpoint import CHECKPOINT, Progress, remove_checkpoints, save_tensors
@@ -75,7 +75,7 @@ def member_fingerprint(spec: MemberSpec, data: FitData) -> str:
     its own.
     """
     key = spec.fingerprint(data.digest)
-    if spec.frozen_backbone or Augmentation(spec.augment).batched is None:
+    if spec.frozen_backbone or batched_chain(spec.augment) is None:
         return key
     return digest_of({"member": key, "augmentation": "batched 1"})
 
