@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from backbones.contract import Head
-from backbones.layer.standardized import standardized
+from backbones.layer.standardized import Standardized
 from backbones.parameter import Fraction
 from backbones.registry import HEADS
 
@@ -31,7 +31,7 @@ class Linear(Head):
 
     def __init__(self, features: int, classes: int, *, dropout: Fraction = 0.0, standardize: bool = False) -> None:
         super().__init__()
-        self.standard = standardized(features) if standardize else nn.Identity()
+        self.standard = Standardized(features) if standardize else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.logits = nn.Linear(features, classes)
 

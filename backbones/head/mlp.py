@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from backbones.contract import Head
 from backbones.layer.convolution import he_initialise
-from backbones.layer.standardized import standardized
+from backbones.layer.standardized import Standardized
 from backbones.parameter import Fraction, Sizes
 from backbones.registry import HEADS
 
@@ -46,7 +46,7 @@ class MLP(Head):
         standardize: bool = False,
     ) -> None:
         super().__init__()
-        self.standard = standardized(features) if standardize else nn.Identity()
+        self.standard = Standardized(features) if standardize else nn.Identity()
         self.hidden = nn.Sequential()
         for units in hidden:
             self.hidden.append(nn.Linear(features, units))
