@@ -25,12 +25,12 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from benchmarks.marked_page import with_table
 from pipelines.atomic import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).parent / "results" / "endurance.json"
 PAGE = ROOT / "docs" / "faults.md"
-MARKS = ("<!-- endurance -->", "<!-- /endurance -->")
 WARM = 0.2
 """Share of the work until everything that stays in memory is there."""
 
@@ -206,9 +206,7 @@ def rendered(page: str, result: dict[str, Any]) -> str:
             f"| {what.format(**own)} | {own['memory_mib_warm']:.0f} MiB | {own['memory_mib_growth']:+.1f} MiB | "
             f"{own['file_handles_growth']:+.0f} | {own['threads_growth']:+.0f} | {eta} |"
         )
-    before, _, rest = page.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    return f"{before}{MARKS[0]}\n" + "\n".join(lines) + f"\n{MARKS[1]}{after}"
+    return with_table(page, "endurance", lines)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.atomic import write_text
+from benchmarks.marked_page import replace_table
 
 __all__ = ["Row", "render"]
 
-_BEGIN, _END = "<!-- seeds: written by benchmarks.seeds -->", "<!-- seeds: end -->"
 _HEADER = "| paper | system | paper's accuracy | ours, validation | 95 % | parameters | epochs | seconds | device |"
 _RULE = "|---|---|--:|--:|--:|--:|--:|--:|---|"
 
@@ -37,11 +36,7 @@ class Row:
 
 def render(rows: Sequence[Row], stored: Mapping[str, Mapping[str, Any]], page: Path) -> None:
     """Replace the table in the page, between its two marks."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    lines = [_HEADER, _RULE, *(_line(row, stored.get(row.member, {})) for row in rows)]
-    write_text(page, before + _BEGIN + "\n" + "\n".join(lines) + "\n" + _END + after)
+    replace_table(page, "seeds", [_HEADER, _RULE, *(_line(row, stored.get(row.member, {})) for row in rows)])
 
 
 def _line(row: Row, result: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from backbones.errors import InputError
+from benchmarks.marked_page import replace_table
 from ensemble.bank import load_posteriors
 from ensemble.metric import accuracy, nll
 from ensemble.perturbation import fuse_views
@@ -42,7 +43,6 @@ ROOT = Path(__file__).parents[1]
 MEMBERS = Path(__file__).with_suffix(".yaml")
 RESULT = Path(__file__).parent / "results" / "transfer.json"
 PAGE = ROOT / "docs" / "transfer.md"
-BEGIN, END = "<!-- measured: written by benchmarks.transfer -->", "<!-- measured: end -->"
 STARTS = ("pretrained", "random")
 # Two-sided 95 % quantiles of Student's t by degrees of freedom: an interval of three runs is wide.
 STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -166,10 +166,7 @@ def render(runs: Mapping[str, Mapping[str, Any]], page: Path = PAGE) -> None:
     for plan, start in itertools.product(plans, STARTS):
         own = [run for name, run in sorted(runs.items()) if name.rsplit("-", 1)[0] == f"{plan}-{start}"]
         lines.append(_line(plan, start, own) if own else f"| `{plan}` | {start} | | | | not run | | |")
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    write_text(page, before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after)
+    replace_table(page, "transfer", lines)
 
 
 def _line(plan: str, start: str, runs: list[Mapping[str, Any]]) -> str:
