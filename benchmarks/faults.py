@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from faults.stage import Stage  # noqa: E402
+from faults.tracking_server import server_lost  # noqa: E402
 from faults.trials import (  # noqa: E402
     CHECKPOINT_FILES,
     COMMITTEE_FILES,
@@ -46,11 +47,11 @@ from faults.trials import (  # noqa: E402
     write_protected,
 )
 
+from benchmarks.marked_page import with_table  # noqa: E402
 from pipelines.atomic import write_json, write_text  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "faults.json"
 PAGE = ROOT / "docs" / "faults.md"
-MARKS = ("<!-- faults -->", "<!-- /faults -->")
 CACHES = (
     "faces/*/train.images.npy",
     "faces/*/train.labels.npy",
@@ -58,7 +59,7 @@ CACHES = (
     "features/*.npy",
     "features/*.json",
 )
-PARTS = ("kills", "signals", "files", "caches", "disks", "workers")
+PARTS = ("kills", "signals", "files", "caches", "disks", "workers", "tracking")
 CHAIN = 6
 """Kills of one fit before it is let to its end."""
 
@@ -82,8 +83,11 @@ def trials(stage: Stage, part: str, *, kills: int, seed: int) -> Iterator[Trial]
             yield damaged_lock(stage, whole, chance)
         case "disks":
             yield from _disks(stage, whole)
-        case _:
+        case "workers":
             yield worker_killed(stage)
+        case _:
+            yield server_lost(stage, whole, back="during")
+            yield server_lost(stage, whole, back="after")
 
 
 def _kills(stage: Stage, whole: Path, chance: random.Random, kills: int) -> Iterator[Trial]:
@@ -169,9 +173,7 @@ def rendered(page: str, result: dict[str, Any]) -> str:
         own = [trial["survived"] for trial in trials if trial["fault"] == kind]
         lines.append(f"| {kind} | {len(own)} | {sum(own)} | {len(own) - sum(own)} |")
     lines.append(f"| **all** | **{result['tried']}** | **{result['survived']}** | **{result['lost']}** |")
-    before, _, rest = page.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    return f"{before}{MARKS[0]}\n" + "\n".join(lines) + f"\n{MARKS[1]}{after}"
+    return with_table(page, "faults", lines)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ committee: {rule: log_likelihood}
 """
 
 MEMBERS = ("plain", "averaged", "frozen")
+FIT = ("fit", "--members", "small.yaml", "--jobs", "1")
 CACHES = ("faces", "features")
 _PATTERNS = ("members/*/weights.safetensors", "members/*/posteriors.npz", "committee.json")
 
@@ -111,17 +112,22 @@ class Stage:
         self.context.set_forkserver_preload(["faults.preload"])
         self.runs = 0
 
-    def start(self, *args: str, runs: Path | None = None, largest: int | None = None) -> Running:
+    def start(
+        self, *args: str, runs: Path | None = None, largest: int | None = None, tracking: str | None = None
+    ) -> Running:
         """Start `ensemble ARGS`.
 
         Args:
             args: Arguments of the command line.
             runs: Where `mlruns` lies.
             largest: Bytes of the largest file that it may write.
+            tracking: Address of MLflow's server.
         """
         self.runs += 1
         log = self.root / f"run{self.runs}.log"
-        process = self.context.Process(target=_run, args=(args, self.root, log, runs or self.root / "mlruns", largest))
+        settings = {"ENSEMBLE_RUNS": str(runs or self.root / "mlruns")}
+        settings |= {"MLFLOW_TRACKING_URI": tracking} if tracking else {}
+        process = self.context.Process(target=_run, args=(args, self.root, log, settings, largest))
         process.start()
         return Running(process, log)
 
@@ -131,14 +137,17 @@ class Stage:
 
     def fit(self, out: Path | str, *more: str, runs: Path | None = None, largest: int | None = None) -> Running:
         """Start a fit of the committee into a folder."""
-        args = ("fit", "--members", "small.yaml", "--no-track", "--jobs", "1", "--out", str(out), *more)
-        return self.start(*args, runs=runs, largest=largest)
+        return self.start(*FIT, "--no-track", "--out", str(out), *more, runs=runs, largest=largest)
+
+    def tracked_fit(self, out: Path, tracking: str) -> Running:
+        """Start a fit of the committee into a folder, logged to a server."""
+        return self.start(*FIT, "--out", str(out), tracking=tracking)
 
 
-def _run(args: tuple[str, ...], folder: Path, log: Path, runs: Path, largest: int | None) -> None:
+def _run(args: tuple[str, ...], folder: Path, log: Path, settings: Mapping[str, str], largest: int | None) -> None:
     """What a process does: the command line, its output in a file."""
     os.chdir(folder)
-    os.environ["ENSEMBLE_RUNS"] = str(runs)
+    os.environ.update(settings)
     if largest is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     file = log.open("w", buffering=1)  # stays open: the process flushes it when it ends

@@ -83,7 +83,7 @@ def two_fits(stage: Stage, whole: Path) -> Trial:
     end = stage.fit(parts).end()
     told = second.code == 2 and f"process {first.process.pid} on" in second.text and second.is_clear
     good = told and ended.code == -signal.SIGKILL and end.code == 0 and digests(parts) == digests(whole)
-    return Trial("two fits into one folder", "the second while the first trains", _last(second), good)
+    return Trial("two fits into one folder", "the second while the first trains", last_message(second), good)
 
 
 def damaged_file(stage: Stage, whole: Path, name: str, how: str, chance: random.Random) -> Trial:
@@ -95,7 +95,7 @@ def damaged_file(stage: Stage, whole: Path, name: str, how: str, chance: random.
     end = stage.fit(parts).end()
     good = found.code == 2 and found.is_clear and end.code == 0 and digests(parts) == digests(whole)
     good = good and stage.run("verify", str(parts), "--faces", "0").code == 0
-    return Trial(f"damaged {path.name}", detail, _last(found), good)
+    return Trial(f"damaged {path.name}", detail, last_message(found), good)
 
 
 def damaged_checkpoint(stage: Stage, whole: Path, begun: Path, names: tuple[str, ...], how: str,
@@ -167,7 +167,7 @@ def full_disk(stage: Stage, whole: Path, disk: Path, *, what: str, free: int) ->
     end = stage.fit(parts, runs=runs).end()
     good = ended.code == 2 and ended.is_clear and "No space left on device" in ended.text and str(disk) in ended.text
     good = good and end.code == 0 and digests(parts) == digests(whole) and (what != "bundle" or len(kept) >= 6)
-    return Trial(f"full disk, {what}", f"{free:,} bytes left", _last(ended), good)
+    return Trial(f"full disk, {what}", f"{free:,} bytes left", last_message(ended), good)
 
 
 def limited(stage: Stage, whole: Path, *, largest: int) -> Trial:
@@ -177,7 +177,7 @@ def limited(stage: Stage, whole: Path, *, largest: int) -> Trial:
     end = stage.fit(parts).end()
     good = ended.code == 2 and ended.is_clear and str(parts) in ended.text
     good = good and end.code == 0 and digests(parts) == digests(whole)
-    return Trial("file size limit", f"{largest:,} bytes a file", _last(ended), good)
+    return Trial("file size limit", f"{largest:,} bytes a file", last_message(ended), good)
 
 
 def read_only(stage: Stage, place: Path) -> Trial:
@@ -185,7 +185,7 @@ def read_only(stage: Stage, place: Path) -> Trial:
     ended = stage.fit(place / "out").end()
     kept = stage.fit(stage.root / "beside", runs=place / "caches").end()
     good = all(e.code == 2 and e.is_clear and str(place) in e.text and "Read-only" in e.text for e in (ended, kept))
-    return Trial("read-only output", "committee, then caches", _last(ended), good)
+    return Trial("read-only output", "committee, then caches", last_message(ended), good)
 
 
 def worker_killed(stage: Stage) -> Trial:
@@ -207,7 +207,7 @@ def worker_killed(stage: Stage) -> Trial:
     good = ended.code == 2 and ended.is_clear and "ended from outside" in ended.text and len(finished) == 2
     good = good and end.code == 0 and digests(parts) == digests(whole)
     return Trial(
-        "worker killed", "in its second epoch", f"{_last(ended)[:90]} …; {len(finished)} others finished", good
+        "worker killed", "in its second epoch", f"{last_message(ended)[:90]} …; {len(finished)} others finished", good
     )
 
 
@@ -252,7 +252,7 @@ def filled(disk: Path, free: int) -> Iterator[None]:
         filler.unlink()
 
 
-def _last(ended: Ended) -> str:
+def last_message(ended: Ended) -> str:
     """The last message of a command, in one line."""
     _, found, message = ended.text.rpartition("ensemble: ")
     return " ".join(message.split())[:240] if found else f"exit {ended.code}"
