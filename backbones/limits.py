@@ -20,6 +20,7 @@ __all__ = [
     "JSON_BYTES",
     "LINE_BYTES",
     "MEMBERS",
+    "NETWORK_BYTES",
     "PARQUET_BYTES",
     "ROWS",
     "TABLE_BYTES",
@@ -88,6 +89,9 @@ DEEPEST_YAML = 50
 
 YAML_SCALAR = 4096
 """Characters of one value: the longest path."""
+
+NETWORK_BYTES = 1024 * _MIB
+"""What a stored network may take beyond the size of its weights: layers that are built and dropped, as VGG16's."""
 
 WEIGHTS_BYTES = 8 << 30
 """A file of pretrained weights."""

@@ -16,10 +16,11 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 
+from backbones.allocation import AllocationLimit
 from backbones.contract import InputShape
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from backbones.freeze import freeze_all, freeze_until, trained_stages
-from backbones.limits import IMAGE_PIXELS
+from backbones.limits import IMAGE_PIXELS, NETWORK_BYTES
 from backbones.network import Network, build_network
 from backbones.weights import LoadReport
 from ensemble.class_map import ClassMap
@@ -119,17 +120,21 @@ class Member:
         """
         content = read_spec_file(folder)
         spec, class_map = MemberSpec.model_validate(content["spec"]), ClassMap.stored(content, f"`{folder / SPEC}`")
-        member = cls.build(
-            spec, classes=class_map.source if class_map else tuple(content["classes"]),
-            face_size=content["face_size"], face_channels=content["face_channels"], device=device, pretrained=False,
-        )  # fmt: skip
+        weights = folder / WEIGHTS
+        most = NETWORK_BYTES + (weights.stat().st_size if weights.is_file() else 0)
+        with AllocationLimit(most, place=f"`{folder / SPEC}`"):
+            member = cls.build(
+                spec, classes=class_map.source if class_map else tuple(content["classes"]),
+                face_size=content["face_size"], face_channels=content["face_channels"], device=device, pretrained=False,
+            )  # fmt: skip
         try:
-            checked_digest(folder / WEIGHTS, content.get("weights_sha256"))
-            tensors, _ = load_tensors(folder / WEIGHTS)
+            checked_digest(weights, content.get("weights_sha256"))
+            tensors, _ = load_tensors(weights)
             member.network.load_state_dict(tensors)
         except (OSError, SafetensorError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"Expected `{folder / WEIGHTS}` to hold the member's weights, but got: {reason}") from None
+            raise InputError(
+                f"Expected `{weights}` to hold the member's weights, but got: {reason_of(error)}"
+            ) from None
         member.input_layer.load_state(content["input_state"])
         return member if class_map is None else replace(member, classes=class_map.target, class_map=class_map)
 
