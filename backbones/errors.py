@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-__all__ = ["EnsembleError", "InputError", "Problem", "nearest"]
+__all__ = ["EnsembleError", "InputError", "Problem", "nearest", "reason_of"]
 
 
 class EnsembleError(Exception):
@@ -34,6 +34,20 @@ class Problem(str):
     def at(cls, place: str, message: str) -> Problem:
         """Put the place before the message; an empty place is left out."""
         return cls(f"{place}: {message}" if place else message)
+
+
+def reason_of(error: BaseException, *, length: int = 200) -> str:
+    """What another library's error says, in one short line.
+
+    Example:
+        >>> reason_of(KeyError("probs"))
+        "it lacks 'probs'"
+        >>> reason_of(EOFError())
+        'EOFError'
+    """
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"[:length]
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:length]
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -48,13 +48,13 @@ def main() -> None:
     parser.add_argument("--committee", help="a finished committee [three nets of benchmarks/training.yaml]")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.committee or _small_committee(Path(temporary))
+        folder = options.committee or small_committee(Path(temporary))
         result = _measure(Predictor.load(folder))
     write_json(RESULT, result)
     print(json.dumps(result, indent=2))
 
 
-def _small_committee(folder: Path) -> Path:
+def small_committee(folder: Path) -> Path:
     return fit_committee(make_plan(MEMBERS), out=folder / "nets", jobs=1, track=False, quiet=True)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inference import _small_committee
+from benchmarks.inference import small_committee
 from ensemble.committee import Committee
 from ensemble.committee_spec import resolve_committee
 from pipelines.atomic import write_json
@@ -37,7 +37,7 @@ def main() -> None:
     """Measure, print and store."""
     prepare_environment()
     with tempfile.TemporaryDirectory() as temporary:
-        predictor = Predictor.load(_small_committee(Path(temporary)))
+        predictor = Predictor.load(small_committee(Path(temporary)))
         result: dict[str, Any] = {
             "device": describe_device(predictor.device), "processors": os.cpu_count(),
             "load": round(os.getloadavg()[0], 1), "rounds": ROUNDS,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from backbones.limits import ARRAYS_BYTES, check_unpacked
 
 __all__ = ["read_arrays"]
@@ -48,8 +48,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     except (InputError, FileNotFoundError):
         raise
     except _DAMAGED as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"Expected {path} to hold arrays, but cannot read it: {reason}") from None
+        raise InputError(f"Expected {path} to hold arrays, but cannot read it: {reason_of(error)}") from None
 
 
 def _array(data: bytes) -> npt.NDArray[Any]:

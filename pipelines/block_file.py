@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.atomic import sync_folder, write_json
+from pipelines.lock import locked
 
-__all__ = ["BlockFile", "open_whole", "reserve"]
+__all__ = ["BlockFile", "open_or_make", "open_whole", "reserve"]
 
 _PART = ".part.npy"
 
@@ -102,6 +103,25 @@ def open_whole(path: Path) -> npt.NDArray[Any] | None:
         return None
     blocks = -(-len(rows) // notes["block"])
     return rows if len(_whole(rows, notes)) == blocks == len(notes["sums"]) else None
+
+
+def open_or_make(path: Path, make: Callable[[], None], *, guard: Path) -> npt.NDArray[Any]:
+    """The finished array, memory-mapped; made first if it is not there, by one process while others wait for it.
+
+    Args:
+        path: The `.npy` file.
+        make: Fills and finishes a `BlockFile` of that path.
+        guard: Folder whose lock is held meanwhile.
+    """
+    rows = open_whole(path)
+    if rows is None:
+        with locked(guard, wait=True):
+            rows = open_whole(path)  # another process may have been at it
+            if rows is None:
+                make()
+                rows = open_whole(path)
+    assert rows is not None  # it has just been made
+    return rows
 
 
 def reserve(path: Path) -> None:

@@ -40,7 +40,6 @@ __all__ = [
     "seal",
     "sealed_files",
     "unseal",
-    "verify",
 ]
 
 COMMITTEE = "committee.json"
@@ -164,11 +163,6 @@ def seal(folder: Path, *, members: list[str]) -> None:
 def sealed_files(folder: Path) -> list[Path]:
     """Every file of a finished committee, the manifest included."""
     return [folder / MANIFEST, *(folder / name for name in read_json(folder / MANIFEST)["files"])]
-
-
-def verify(folder: Path) -> list[str]:
-    """Names of the files that the manifest lists and that are absent or changed."""
-    return changed_files(folder)
 
 
 def _known_digests(folder: Path, members: list[str]) -> dict[Path, str | None]:

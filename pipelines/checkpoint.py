@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipelines.atomic import replacing
+from pipelines.atomic import CHECKSUM, replacing
 
 __all__ = [
     "CHECKPOINT",
@@ -111,9 +111,7 @@ def save_checkpoint(
             if isinstance(value, Tensor):
                 tensors[f"optimizer/{index}/{name}"] = value
     plain, text = _plain(tensors), json.dumps(asdict(progress))
-    _write(
-        path, plain, {"progress": text, "checksum": _checksum(plain, text)}, previous=path.with_name(_previous(path))
-    )
+    _write(path, plain, {"progress": text, CHECKSUM: _checksum(plain, text)}, previous=path.with_name(_previous(path)))
 
 
 def checkpoint_fingerprint(path: Path) -> str | None:
@@ -174,7 +172,7 @@ def _note(damaged: Sequence[str], epoch: int) -> str | None:
 def _read(path: Path) -> tuple[Progress, dict[str, dict[str, Tensor]]]:
     """A checkpoint; any error means that it is damaged."""
     tensors, metadata = load_tensors(path)
-    if metadata["checksum"] != _checksum(tensors, metadata["progress"]):
+    if metadata[CHECKSUM] != _checksum(tensors, metadata["progress"]):
         raise ValueError("its checksum does not fit its content")
     states: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

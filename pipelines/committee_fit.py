@@ -18,7 +18,7 @@ from ensemble.outside_spec import BorrowedSpec, OutsideSpec
 from ensemble.spec import MemberSpec
 from pipelines.atomic import sweep, write_text
 from pipelines.borrowed_job import BorrowedJob, borrowed_spec
-from pipelines.bundle import PRUNED, unseal
+from pipelines.bundle import PRUNED, RESOLVED, unseal
 from pipelines.class_coverage import map_note, require_training_faces
 from pipelines.console import Console
 from pipelines.device import choose_device, describe_device
@@ -94,7 +94,7 @@ def fit_committee(
         _check_buildable(work, processes, plan, console)
         unseal(folder)
         (folder / PRUNED).unlink(missing_ok=True)
-        write_yaml(folder / "committee.yaml", _resolved(plan))
+        write_yaml(folder / RESOLVED, _resolved(plan))
         _keep_report(store, folder)
         tracking = FitTracking(
             workspace, folder, plan=plan, data=fit_data, console=console, enabled=track, system_metrics=system_metrics
@@ -287,5 +287,5 @@ def _settled(plan: Plan, folder: Path) -> CommitteeNode:
     if plan.committee.settled:
         return plan.committee
     node = settle_groups(plan.committee, stored_evidence(folder, plan.committee.members))
-    write_yaml(folder / "committee.yaml", {**_resolved(plan), "committee": node.tree()})
+    write_yaml(folder / RESOLVED, {**_resolved(plan), "committee": node.tree()})
     return node

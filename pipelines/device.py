@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import torch
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 
 __all__ = ["autocast", "choose_device", "describe_device", "forward_rows", "resolve_precision"]
 
@@ -27,8 +27,9 @@ def choose_device(name: str | None = None) -> torch.device:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"Expected `--device` to be a device of this machine, but got {name!r}: {reason}") from None
+        raise InputError(
+            f"Expected `--device` to be a device of this machine, but got {name!r}: {reason_of(error)}"
+        ) from None
     return device
 
 

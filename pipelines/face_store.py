@@ -23,7 +23,7 @@ from ensemble.canonical import canonical_json, digest_of
 from ensemble.class_map import Wanted
 from ensemble.data_spec import OnBad
 from ensemble.faces import Faces
-from pipelines.atomic import write_checked_json
+from pipelines.atomic import CHECKSUM, write_checked_json
 from pipelines.face_writer import write_faces
 from pipelines.fingerprint import FileFacts, digest_text
 from pipelines.mapped_reader import MappedReader
@@ -285,7 +285,7 @@ def _open(folder: Path, source: str | Path) -> FaceStore | None:
     """The stored data set, or None if there is none or files of it are missing or cut short."""
     try:
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))
-        if meta.pop("checksum") != digest_of(meta):
+        if meta.pop(CHECKSUM) != digest_of(meta):
             return None
         meta["files"] = {name: (int(size), int(crc)) for name, (size, crc) in meta["files"].items()}
         if any((folder / name).stat().st_size != size for name, (size, _) in meta["files"].items()):

@@ -18,9 +18,8 @@ from torch import nn
 from backbones.network import Network
 from ensemble.canonical import digest_of
 from ensemble.faces import Faces
-from pipelines.block_file import BlockFile, open_whole
+from pipelines.block_file import BlockFile, open_or_make
 from pipelines.forward import forward_all
-from pipelines.lock import locked
 from pipelines.member import Member
 
 __all__ = ["cached_features"]
@@ -62,14 +61,7 @@ def cached_features(
     """
     views = 2 if mirrored else 1
     path = cache / "features" / f"{_key(member, faces, views)}.npy"
-    features = open_whole(path)
-    if features is None:
-        with locked(path.with_suffix(""), wait=True):
-            features = open_whole(path)  # another process may have been at it
-            if features is None:
-                _compute(member, faces, views, path, advance)
-                features = open_whole(path)
-    assert features is not None  # it has just been made
+    features = open_or_make(path, lambda: _compute(member, faces, views, path, advance), guard=path.with_suffix(""))
     return features.reshape(views, len(faces), -1)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from ensemble.spec import MemberSpec
 from pipelines.bundle import SPEC
 from pipelines.member import Member, read_spec_file
@@ -83,8 +83,7 @@ def load_member(folder: Path, *, device: torch.device) -> Member | FoldedMember:
     except InputError:
         raise
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError, OverflowError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else (str(error) or repr(error)).splitlines()[0]
         raise InputError(
-            f"Expected `{folder / SPEC}` to describe a member of this version, but got: {reason}. Take the committee "
-            "from where it was fitted, or fit it again."
+            f"Expected `{folder / SPEC}` to describe a member of this version, but got: {reason_of(error)}. Take the "
+            "committee from where it was fitted, or fit it again."
         ) from error

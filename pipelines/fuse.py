@@ -139,13 +139,13 @@ def _fuse_again(folder: Path, console: Console, *, rule: str | None, groups: str
         for note in group_notes(node):
             console.note(note)
         unseal(folder)
-        write_yaml(folder / "committee.yaml", {**content, "committee": node.tree()})
+        write_yaml(folder / RESOLVED, {**content, "committee": node.tree()})
     return fuse_stored(folder, node, seed=int(content["seed"]), facts=facts, every_rule=rule is None)
 
 
 def stored_tree(folder: Path) -> tuple[dict[str, Any], CommitteeNode]:
     """A committee's YAML, and the tree in it."""
-    content = read_yaml(folder / "committee.yaml")
+    content = read_yaml(folder / RESOLVED)
     groups = {m["name"]: m.get("groups", ()) for m in content["members"]}
     evidence = stored_evidence(folder, tuple(groups)) if asks_for_groups(content["committee"]) else None
     return content, resolve_committee(content["committee"], groups, evidence=evidence)

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.block_file import BlockFile, open_whole
+from pipelines.block_file import BlockFile, open_or_make
 from pipelines.detectors import Detection, Detector, Image, search
-from pipelines.lock import locked
 
 __all__ = ["LANDMARKS_VERSION", "find_landmarks"]
 
@@ -49,14 +48,7 @@ def find_landmarks(
         (count, 5, 2) pixel coordinates, NaN where no face was found.
     """
     path = folder / "landmarks.npy"
-    found = open_whole(path)
-    if found is None:
-        with locked(folder, wait=True):
-            found = open_whole(path)  # another process may have been at it
-            if found is None:
-                _find(images, count, detector, path, progress)
-                found = open_whole(path)
-    assert found is not None  # it has just been made
+    found = open_or_make(path, lambda: _find(images, count, detector, path, progress), guard=folder)
     return np.asarray(found, dtype=np.float64)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from ensemble.spec import MemberSpec
 
 __all__ = ["MemoryShortError", "is_out_of_memory", "telling_memory"]
@@ -36,9 +36,9 @@ def telling_memory(spec: MemberSpec) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise MemoryShortError(
-            f"Expected member `{spec.name}` to fit into memory, but got: {_reason(error)}. Lower its `batch_size` (now "
-            f"{spec.batch_size}) or its `input: {{size: …}}`, or train fewer members side by side with `--jobs 1`; "
-            f"what was finished before is kept."
+            f"Expected member `{spec.name}` to fit into memory, but got: {reason_of(error, length=160)}. "
+            f"Lower its `batch_size` (now {spec.batch_size}) or its `input: {{size: …}}`, or train fewer members side "
+            f"by side with `--jobs 1`; what was finished before is kept."
         ) from None
 
 
@@ -46,7 +46,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether Python, NumPy or torch, on whatever device, says so that there is not enough memory."""
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or _ON_CPU.search(str(error)) is not None
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error).splitlines() or ["out of memory"])[0][:160]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from backbones.limits import PARQUET_BYTES, TABLE_BYTES, TABLE_CELLS, check_size
 from ensemble.array_archive import read_arrays
 from ensemble.bank import load_posteriors
@@ -113,8 +113,7 @@ def read_posterior_file(path: Path) -> PosteriorFile:
     except InputError:
         raise
     except Exception as error:  # a flipped byte makes the readers of formats raise about anything
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else (str(error) or repr(error)).splitlines()[0]
-        raise InputError(f"Expected `{path}` to hold posteriors, but cannot read it: {reason}") from error
+        raise InputError(f"Expected `{path}` to hold posteriors, but cannot read it: {reason_of(error)}") from error
     check_ids(str(path), file.ids)
     return file
 

@@ -9,7 +9,7 @@ from backbones.errors import InputError
 from ensemble.ablation import pruned
 from ensemble.estimate import OutOfFold
 from pipelines.atomic import write_json
-from pipelines.bundle import PRUNED, read_json, unseal
+from pipelines.bundle import PRUNED, RESOLVED, read_json, unseal
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.fuse import fuse_stored, print_table, stored_facts, stored_tree
@@ -76,9 +76,7 @@ def prune_committee(
                 shutil.rmtree(target / "members" / name)
             shutil.copytree(folder / "members" / name, target / "members" / name)
         members = [m for m in content["members"] if m["name"] in smaller.members]
-        write_yaml(
-            target / "committee.yaml", {**content, "name": target.name, "members": members, "committee": smaller.tree()}
-        )
+        write_yaml(target / RESOLVED, {**content, "name": target.name, "members": members, "committee": smaller.tree()})
         facts = {**stored_facts(folder), "name": target.name}
         fusion = fuse_stored(target, smaller, seed=int(content["seed"]), facts=facts)
         refresh_page(target, fusion.bank)
@@ -91,7 +89,7 @@ def _check_target(target: Path, folder: Path) -> None:
     """Refuse a folder whose committee would be lost: the one that is pruned, or another that is not out of it."""
     if target.resolve() == folder.resolve():
         raise InputError(f"Expected `--out` to be another folder than that of the committee, but got `{target}`.")
-    if not any((target / name).is_file() for name in (MANIFEST, "committee.yaml")):
+    if not any((target / name).is_file() for name in (MANIFEST, RESOLVED)):
         return
     if not (target / PRUNED).is_file() or read_json(target / PRUNED).get("committee") != folder.name:
         raise InputError(

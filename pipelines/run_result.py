@@ -22,7 +22,17 @@ from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import fuse_views
 from ensemble.predictions import Predictions
 from ensemble.weights_spec import RANDOM, WeightsSpec
-from pipelines.bundle import HISTORY, PAGE, POSTERIORS, REPORT, WEIGHTS, read_committee, read_json, sealed_files
+from pipelines.bundle import (
+    HISTORY,
+    PAGE,
+    POSTERIORS,
+    REPORT,
+    RESOLVED,
+    WEIGHTS,
+    read_committee,
+    read_json,
+    sealed_files,
+)
 from pipelines.figure import confusion_figure, learning_figure, reliability_figure
 from pipelines.leaderboard import scores
 from pipelines.member import read_spec_file
@@ -91,7 +101,7 @@ def committee_content(folder: Path, faces: Faces, *, seed: int, runs: Mapping[st
         "tables/leaderboard.json": _leaderboard(members, report["rules"]),
         **_tables(probs, faces),
     }
-    shown = [file for file in (folder / "report.md", folder / PAGE, folder / "committee.yaml") if file.is_file()]
+    shown = [file for file in (folder / "report.md", folder / PAGE, folder / RESOLVED) if file.is_file()]
     return RunContent(
         metrics=metrics,
         figures=figures,

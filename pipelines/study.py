@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from ensemble.tune_spec import SearchSpec, TuneSpec
 from pipelines.batches import derived_seed
 
@@ -75,9 +75,8 @@ class Study:
                 load_if_exists=True,
             )
         except Exception as error:  # noqa: BLE001 - whatever a damaged file makes sqlite, sqlalchemy or optuna raise
-            reason = str(error).splitlines()[0]
             raise InputError(
-                f"Expected `{self.path}` to hold the trials of a search, but got: {reason}. "
+                f"Expected `{self.path}` to hold the trials of a search, but got: {reason_of(error)}. "
                 f"Choose another folder with `--out`, or remove this one."
             ) from None
         self._identify(folder, identity)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from pipelines.model_folder import BUNDLE, save_committee
 from pipelines.tracking_store import open_client, store_uri
 from pipelines.workspace import MANIFEST, Workspace
@@ -144,9 +144,8 @@ def bundle_of_run(workspace: Workspace, committee: str) -> Path:
         )
         folder = Path(download_artifacts(artifact_uri=place, tracking_uri=uri))
     except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
         raise InputError(
-            f"Expected `--committee` to be a run or a model of {uri}, but got {committee!r}: {reason}"
+            f"Expected `--committee` to be a run or a model of {uri}, but got {committee!r}: {reason_of(error)}"
         ) from None
     if not (folder / MANIFEST).is_file():
         raise InputError(f"Expected {committee!r} to be a finished committee's, but it holds none.")

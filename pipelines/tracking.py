@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from backbones.errors import reason_of
 from ensemble.faces import Faces
 from pipelines.atomic import write_json
 from pipelines.run_content import RunContent
@@ -226,4 +227,4 @@ def record_look(workspace: Workspace, folder: Path, look: Mapping[str, Any], *, 
         client.set_tag(run, f"test_look_{look['number']}", json.dumps(look))
         client.log_metric(run, "test/accuracy", look["accuracy"], int(time.time() * 1000), int(look["number"]))
     except Exception as error:  # noqa: BLE001 - an untracked committee, or a store that fails
-        note(f"the look is not on an MLflow run: {str(error).splitlines()[0][:200]}")
+        note(f"the look is not on an MLflow run: {reason_of(error)}")

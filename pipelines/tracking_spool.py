@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from pipelines.atomic import write_text
 from pipelines.tracking_store import is_refusal
 
@@ -111,7 +111,7 @@ class TrackingSpool:
 
     def _wait(self, error: Exception) -> None:
         if not self._failing:
-            self.note(f"tracking in MLflow failed, the fit goes on without it and sends it later: {_first_line(error)}")
+            self.note(f"tracking in MLflow failed, the fit goes on without it and sends it later: {reason_of(error)}")
         self._failing = True
         self._again = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
@@ -119,11 +119,11 @@ class TrackingSpool:
 
     def _refuse(self, event: Event, error: Exception) -> None:
         if event.call == "open":
-            self.note(f"tracking in MLflow failed, the fit goes on without it: {_first_line(error)}")
+            self.note(f"tracking in MLflow failed, the fit goes on without it: {reason_of(error)}")
             self._closed = True
             self.waiting.clear()
         elif event.call not in self._refused:
-            self.note(f"MLflow refuses an entry ({event.call}), which is left out: {_first_line(error)}")
+            self.note(f"MLflow refuses an entry ({event.call}), which is left out: {reason_of(error)}")
         self._refused.add(event.call)
 
     def _write(self) -> None:
@@ -140,7 +140,3 @@ class TrackingSpool:
 
 def _event(call: str, args: Mapping[str, Any]) -> Event:
     return Event(call=call, args=args, at=int(time.time() * 1000))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from pipelines.environment import prepare_environment
 from pipelines.run_writer import mark_killed
 from pipelines.termination import terminable
@@ -121,8 +121,7 @@ def _show_server(server: str, *, browse: bool) -> int:
     try:
         pages = find_pages(server)
     except Exception as error:  # noqa: BLE001 - whatever a server answers that is none
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"Expected a tracking server on {server}, but got: {reason}") from None
+        raise InputError(f"Expected a tracking server on {server}, but got: {reason_of(error)}") from None
     _tell(f"MLflow runs on {server}", *pages.lines(server))
     if browse:
         webbrowser.open(server + pages.experiment)

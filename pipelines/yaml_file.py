@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from backbones.errors import InputError
+from backbones.errors import InputError, reason_of
 from backbones.limits import DEEPEST_YAML, YAML_BYTES, YAML_NODES, YAML_SCALAR
 from pipelines.atomic import write_text
 
@@ -92,9 +92,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
         raise InputError(f"{path}: {place}: {error.problem}.") from None
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError, TypeError, KeyError, IndexError) as error:
-        raise InputError(
-            f"{path}: Expected valid YAML in UTF-8, but got: {(str(error) or repr(error)).splitlines()[0]}"
-        ) from None
+        raise InputError(f"{path}: Expected valid YAML in UTF-8, but got: {reason_of(error)}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: Expected a mapping with `members:` at the top, but got {type(content).__name__}.")
     return content

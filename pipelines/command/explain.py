@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from pipelines.command.option import Committee, Device, Quiet
+from pipelines.command.option import Committee, Device, Inputs, Quiet
 
 __all__ = ["explain"]
 
@@ -23,10 +23,7 @@ class Choose(StrEnum):
 
 
 def explain(
-    inputs: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="INPUT", help="Images, folders, zips, globs, or one labelled data set."),
-    ] = None,
+    inputs: Inputs = None,
     committee: Committee = None,
     member: Annotated[
         Optional[list[str]],  # noqa: UP045

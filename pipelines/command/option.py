@@ -7,8 +7,12 @@ from typing import Annotated, Optional
 
 import typer
 
-__all__ = ["Classes", "Committee", "Data", "Device", "Members", "Quiet", "Weights"]
+__all__ = ["Classes", "Committee", "Data", "Device", "Inputs", "Members", "Quiet", "Weights"]
 
+Inputs = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Argument(metavar="INPUT", help="Images, folders, zips, globs, or one labelled data set."),
+]
 Members = Annotated[Path, typer.Option("--members", "-m", help="The members.yaml.")]
 Data = Annotated[
     Optional[str], typer.Option(help="Overrides the YAML's data: a csv, zip, tar.gz or folder, or `synthetic`.")  # noqa: UP045

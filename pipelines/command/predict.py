@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from pipelines.command.option import Classes, Committee, Device, Quiet
+from pipelines.command.option import Classes, Committee, Device, Inputs, Quiet
 
 __all__ = ["predict"]
 
@@ -38,10 +38,7 @@ class OnBad(StrEnum):
 
 
 def predict(
-    inputs: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="INPUT", help="Images, folders, zips, globs, or one labelled data set."),
-    ] = None,
+    inputs: Inputs = None,
     tta: Annotated[int, typer.Option(help="Perturbed views of each face that every member votes over.")] = 1,
     out: Annotated[Path, typer.Option(help="Prediction file: .csv, .jsonl or .parquet.")] = Path("predictions.csv"),
     committee: Committee = None,

@@ -11,7 +11,7 @@ from typing import Any
 
 from backbones.errors import InputError
 from ensemble.committee import Committee
-from pipelines.bundle import COMMITTEE, HISTORY, REPORT, SPEC, read_committee, read_json
+from pipelines.bundle import COMMITTEE, HISTORY, REPORT, RESOLVED, SPEC, read_committee, read_json
 from pipelines.evaluation import Answers
 from pipelines.fingerprint import digest_file
 from pipelines.stored_answers import stored_answers
@@ -90,7 +90,7 @@ def read_evidence(folder: Path, *, bank: StoredPosteriors | None = None) -> Evid
             f"`ensemble fuse --committee {folder}` writes it anew."
         )
     bank = bank or stored_posteriors(folder, names)
-    resolved = read_yaml(folder / "committee.yaml")
+    resolved = read_yaml(folder / RESOLVED)
     return Evidence(
         folder=folder,
         date=datetime.fromtimestamp((folder / COMMITTEE).stat().st_mtime, UTC),

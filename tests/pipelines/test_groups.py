@@ -20,7 +20,7 @@ import pipelines
 from backbones.errors import InputError
 from ensemble.bank import load_posteriors
 from ensemble.expression import EXPRESSIONS
-from pipelines.bundle import verify
+from pipelines.bundle import changed_files
 from pipelines.face_store import load_faces
 from pipelines.plan import make_plan
 from pipelines.yaml_file import read_yaml, write_yaml
@@ -115,7 +115,7 @@ def test_the_stored_committee_shows_groups_and_where_they_came_from(schools: Pat
         assert {node["rule"] for node in nodes} == {"va_expo"}
         assert all(node["name"].startswith("disagreement:") for node in nodes)
     assert {"one", "two"} <= set(max(expected, key=len)) or {"one", "two"} in expected
-    assert verify(FOLDER) == []
+    assert changed_files(FOLDER) == []
 
 
 def test_a_refit_keeps_the_groups(schools: Path, cli: Cli) -> None:
@@ -137,7 +137,7 @@ def test_other_groups_take_over_and_stay_until_the_next_fit(schools: Path, cli: 
             "scratch_cnn": ["plain", "equal"], **{f"outside:{name}": [name] for name in FOREIGN}
         }  # fmt: skip
         assert tree["over"][0]["rule"] == "log_likelihood"
-    assert verify(FOLDER) == []
+    assert changed_files(FOLDER) == []
     changed = trees()
     assert cli("fuse").code == 0
     assert trees() == changed
@@ -174,10 +174,10 @@ def test_an_edited_tree_may_ask_for_groups(schools: Path, cli: Cli) -> None:
     for stored in trees():
         assert names(stored) == ["family", "disagreement"]
         assert [len(node["over"]) for node in stored["over"]] == [4, 4]
-    assert verify(FOLDER) == []
+    assert changed_files(FOLDER) == []
     outcome = cli("fuse", "--prune", "2", "--out", "smaller")
     assert outcome.code == 0, outcome.err
-    assert verify(Path("smaller")) == []
+    assert changed_files(Path("smaller")) == []
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_wrong_words_change_nothing(schools: Path, cli: Cli, arguments: list[str
     outcome = cli("fuse", *arguments)
     assert outcome.code == 2
     assert message in outcome.err
-    assert verify(FOLDER) == []
+    assert changed_files(FOLDER) == []
 
 
 @pytest.mark.parametrize(

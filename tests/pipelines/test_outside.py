@@ -20,7 +20,7 @@ from support import Outcome
 import pipelines
 from ensemble.bank import load_posteriors
 from ensemble.expression import EXPRESSIONS
-from pipelines.bundle import verify
+from pipelines.bundle import changed_files
 from pipelines.face_store import load_faces
 
 Cli = Callable[..., Outcome]
@@ -110,7 +110,7 @@ def fit(cli: Cli) -> Outcome:
 
 def test_they_are_stored_fused_and_reported_like_others(mixed: Path, cli: Cli) -> None:
     folder = mixed / "mlruns" / "committees" / "mixed"
-    assert verify(folder) == []
+    assert changed_files(folder) == []
     assert {p.name for p in (MEMBERS / "their_net").iterdir()} == {"spec.json", "posteriors.npz"}
     stored = load_posteriors(MEMBERS / "their_net" / "posteriors.npz").splits["validation"]
     np.testing.assert_allclose(stored.probs[0], [list(row.values())[1:] for row in posteriors()])
@@ -153,7 +153,7 @@ def test_a_refit_with_a_member_without_a_network_loads_no_torch(
     assert "their_net" in done.stdout
     after = json.loads(path.read_text())
     assert (after == before) == (groups is None)
-    assert verify(MEMBERS.parent) == []
+    assert changed_files(MEMBERS.parent) == []
 
 
 def test_runs_in_mlflow(mixed: Path) -> None:
@@ -209,7 +209,7 @@ def test_other_faces_are_refused_before_anything_changes(
     assert outcome.code == 2
     assert "member `their_net`: Expected" in outcome.err
     assert message in outcome.err
-    assert verify(mixed / "mlruns" / "committees" / "mixed") == []
+    assert changed_files(mixed / "mlruns" / "committees" / "mixed") == []
 
 
 def test_rows_of_other_splits_are_ignored_with_a_note(mixed: Path, cli: Cli) -> None:

@@ -21,7 +21,7 @@ from ensemble.perturbation import PerturbationPlan
 from ensemble.predictions import Predictions
 from ensemble.spec import MemberSpec
 from pipelines.atomic import replacing, write_json
-from pipelines.bundle import read_json, seal, unseal, verify
+from pipelines.bundle import changed_files, read_json, seal, unseal
 from pipelines.feature_cache import cached_features
 from pipelines.forward import forward_all, softmax
 from pipelines.lock import locked
@@ -103,10 +103,10 @@ def test_the_manifest_knows_every_file(tmp_path: Path) -> None:
     assert set(read_json(tmp_path / "manifest.json")["files"]) == {"committee.json", "members/a/spec.json"}
     (tmp_path / "members/a/spec.json").write_text("[]")
     (tmp_path / "committee.json").unlink()
-    assert verify(tmp_path) == ["committee.json", "members/a/spec.json"]
+    assert changed_files(tmp_path) == ["committee.json", "members/a/spec.json"]
     unseal(tmp_path)
     with pytest.raises(InputError):
-        verify(tmp_path)
+        changed_files(tmp_path)
 
 
 def test_cached_features_equal_computed_ones_and_are_computed_once(tmp_path: Path) -> None:

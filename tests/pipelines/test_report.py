@@ -16,7 +16,7 @@ from support import Outcome
 
 from ensemble.bank import load_posteriors
 from ensemble.estimate import nested_probs
-from pipelines.bundle import read_committee, verify
+from pipelines.bundle import changed_files, read_committee
 from pipelines.stored_posteriors import stored_held_out, stored_posteriors
 
 Cli = Callable[..., Outcome]
@@ -38,7 +38,7 @@ def test_a_fit_leaves_the_page_beside_the_committee_and_on_its_run(tiny: Path) -
     assert page.sections["learning"].count("of 3 kept") == 2
     assert "<img" in page.text or "every answer is right" in page.text
     assert report["data"]["digest"] in page.sections["making"]
-    assert verify(FOLDER) == []
+    assert changed_files(FOLDER) == []
     assert "report.html" not in json.loads((FOLDER / "manifest.json").read_text())["files"]
     client = MlflowClient(f"sqlite:///{tiny / 'mlruns' / 'mlflow.db'}")
     parent = json.loads((FOLDER / "tracking.json").read_text())["parent"]
@@ -65,7 +65,7 @@ def test_the_command_writes_it_anew(tiny: Path, cli: Cli) -> None:
     assert outcome.code == 0, outcome.err
     assert Path("elsewhere/page.html").read_text() == first
     assert outcome.err == ""
-    assert verify(FOLDER) == []
+    assert changed_files(FOLDER) == []
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_views_and_worth_come_from_an_evaluation_of_these_rules(tiny: Path, cli:
     worth = page.row("views", "plain")[1]["text"].replace("−", "-")
     assert float(worth) == pytest.approx(without["nll"] - whole["nll"], abs=5.1e-5)
     assert re.search(r"takes [\d.]+ ms per face and view", page.sections["cost"])
-    assert verify(FOLDER) == []
+    assert changed_files(FOLDER) == []
     assert cli("fuse", "--rule", "mean").code == 0
     assert cli("report").code == 0
     assert "ensemble evaluate --tta 20" in read().sections["views"]  # that was of other rules
@@ -126,7 +126,7 @@ def test_fuse_draws_the_page_or_takes_the_old_one_away(tiny: Path, cli: Cli) -> 
     assert "HEAVY []" in done.stdout
     assert "equal weights" in read().sections["weights"]
     assert "mean" in read().sections["top"]
-    assert verify(FOLDER) == []
+    assert changed_files(FOLDER) == []
 
 
 def test_faces_that_are_gone_are_named(tiny: Path, cli: Cli) -> None:

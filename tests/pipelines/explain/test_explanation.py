@@ -12,7 +12,7 @@ from support import Outcome
 
 import pipelines
 from pipelines.atomic import CHECKSUM, write_checked_json
-from pipelines.bundle import verify
+from pipelines.bundle import changed_files
 from pipelines.explain.request import METHODS, QUICK, read_methods
 from pipelines.explain.saliency import gradcam_maps, occlusion_maps
 from pipelines.explain.subject import Subject
@@ -52,7 +52,7 @@ def test_sheets_are_written_listed_and_logged(tiny: Path, cli: Cli) -> None:
     assert matrix["names"] == [*members, "COMMITTEE"]
     assert np.allclose(np.diag(matrix["matrix"]), 1)
     assert all(name in (FOLDER / "explain" / "index.md").read_text() for name in files)
-    assert verify(FOLDER) == []
+    assert changed_files(FOLDER) == []
     from mlflow import MlflowClient
 
     runs = json.loads((FOLDER / "tracking.json").read_text())

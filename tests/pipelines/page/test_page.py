@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from ensemble.bank import load_posteriors
-from pipelines.bundle import verify
+from pipelines.bundle import changed_files
 from pipelines.page.evidence import read_evidence
 from pipelines.page.page import draw_page
 
@@ -166,4 +166,4 @@ def test_without_the_faces_it_says_why(drawn: Drawn) -> None:
 
 
 def test_drawing_leaves_the_committee_as_it_was(drawn: Drawn, text: str) -> None:
-    assert verify(drawn.folder) == []
+    assert changed_files(drawn.folder) == []
