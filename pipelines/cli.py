@@ -13,9 +13,10 @@ from typing import Annotated, Optional
 
 import typer
 
-from backbones.errors import EnsembleError, InputError
+from backbones.errors import EnsembleError, InputError, reason_of
 from pipelines.command.data import app as data_app
 from pipelines.command.explain import explain
+from pipelines.command.export import export
 from pipelines.command.members import app as members_app
 from pipelines.command.option import Classes, Committee, Data, Device, Members, Quiet, Weights
 from pipelines.command.predict import predict
@@ -115,6 +116,7 @@ def tune(
 app.command()(predict)
 app.command()(verify)
 app.command()(explain)
+app.command()(export)
 
 
 @app.command()
@@ -222,7 +224,7 @@ def _end_for_memory(error: Exception) -> None:
 
     if not is_out_of_memory(error):
         raise error
-    reason = (str(error).splitlines() or ["out of memory"])[0][:160]
+    reason = reason_of(error, length=160)
     _end(f"Expected enough memory, but got: {reason}. Lower `--batch-size` or `--tta`; what was finished is kept.", 2)
 
 

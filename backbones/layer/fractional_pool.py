@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from backbones.errors import InputError
 
-__all__ = ["FractionalMaxPool2d", "draw_steps", "fractional_size"]
+__all__ = ["FixedMaxPool2d", "FractionalMaxPool2d", "draw_steps", "fractional_size"]
 
 _STEPS = 2**24  # the values that u may take in (0, 1): a whole number of parts keeps the sequence exact
 _FROZEN = 2014  # seeds the regions of eval mode
@@ -53,10 +53,15 @@ class FractionalMaxPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, ⌊H / ratio⌋, ⌊W / ratio⌋)."""
-        generator = None if self.training else torch.Generator().manual_seed(_FROZEN)
+        generator = None if self.training else _frozen()
         rows, columns = (self._places(side, generator).to(x.device) for side in x.shape[2:])
         y: Tensor = _RegionMax.apply(x.permute(0, 2, 3, 1).contiguous(), rows, columns).permute(0, 3, 1, 2)
         return y if x.is_contiguous(memory_format=torch.channels_last) else y.contiguous()
+
+    def fixed(self, height: int, width: int) -> FixedMaxPool2d:
+        """What this pool is in eval mode to maps of one size."""
+        generator = _frozen()
+        return FixedMaxPool2d(*(self._places(side, generator) for side in (height, width)))
 
     def extra_repr(self) -> str:
         """The parameters, for printing."""
@@ -69,6 +74,29 @@ class FractionalMaxPool2d(nn.Module):
         ends = steps.cumsum(0)
         starts = ends - steps
         return torch.stack([starts, starts + 1, ends] if self.overlapping else [starts, ends - 1])
+
+
+class FixedMaxPool2d(nn.Module):
+    """Max pooling over given regions, of plain operations that other runtimes have, too.
+
+    Args:
+        rows: (2, n) or (3, n) cells of each region along the height, as above.
+        columns: (2, m) or (3, m) cells along the width.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, rows: Tensor, columns: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("columns", columns, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, n, m)."""
+        for dim, places in ((2, self.rows), (3, self.columns)):
+            x = torch.stack([x.index_select(dim, place) for place in places.unbind()]).amax(dim=0)
+        return x
 
 
 def fractional_size(size: int, *, ratio: float, overlapping: bool) -> int:
@@ -136,6 +164,10 @@ class _RegionMax(torch.autograd.Function):
             _route(inner, given, tall, _maximum(tall, 2, columns), 2, columns)
             _route(found, inner, part, tall, 1, rows)
         return result, None, None
+
+
+def _frozen() -> torch.Generator:
+    return torch.Generator().manual_seed(_FROZEN)
 
 
 def _faces_at_a_time(x: Tensor) -> int:

@@ -63,7 +63,7 @@ class Hog(nn.Module):
         angles = torch.rad2deg(torch.atan2(down.double(), right.double())) % 180
         edges = torch.arange(1, self.orientations, dtype=angles.dtype, device=angles.device) * (180 / self.orientations)
         bins = torch.bucketize(angles, edges, right=True)  # (B, H, W)
-        votes = grey.new_zeros((len(grey), self.orientations, *grey.shape[1:]))
+        votes = grey.new_zeros((grey.shape[0], self.orientations, *grey.shape[1:]))
         votes.scatter_(1, bins.unsqueeze(1), torch.hypot(down, right).unsqueeze(1))
         return functional.avg_pool2d(votes, self.cell)
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from ensemble.rules import RULES, FusionRule, Probs
 
-__all__ = ["MajorityVote"]
+__all__ = ["EDGE", "MajorityVote"]
 
 # What the winner of a tie takes from the other tied classes. Small beside one vote of any committee, yet large enough
 # to survive a rounding to float32.
-_EDGE = 1e-6
+EDGE = 1e-6
 
 
 @RULES.register("majority_vote")
@@ -35,5 +35,5 @@ class MajorityVote(FusionRule):
         belief = np.round((probs * votes).sum(axis=0) / np.maximum(counts, 1), 12)
         winner = np.where(tied, belief, -1.0).argmax(axis=1)[:, None] == np.arange(probs.shape[2])  # (N, K)
         rivals = tied & ~winner
-        shares = counts / len(probs) - _EDGE * rivals
-        return np.asarray(shares + _EDGE * winner * rivals.sum(axis=1, keepdims=True))
+        shares = counts / len(probs) - EDGE * rivals
+        return np.asarray(shares + EDGE * winner * rivals.sum(axis=1, keepdims=True))

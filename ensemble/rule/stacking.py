@@ -9,10 +9,10 @@ import numpy as np
 from backbones.parameter import Positive
 from ensemble.rules import RULES, FusionRule, Labels, Probs
 
-__all__ = ["Stacking", "fit_stacking"]
+__all__ = ["FLOOR", "Stacking", "fit_stacking"]
 
 # No member is believed to exclude a class altogether; lower values only stretch the scale.
-_FLOOR = 1e-4
+FLOOR = 1e-4
 _ITERATIONS = 2000
 
 
@@ -57,7 +57,7 @@ class Stacking(FusionRule):
 
 def _centred(probs: Probs) -> Probs:
     """(M, N, K) probabilities to log-probabilities whose rows have mean 0."""
-    logs = np.log(np.maximum(probs, _FLOOR))
+    logs = np.log(np.maximum(probs, FLOOR))
     return np.asarray(logs - logs.mean(axis=2, keepdims=True))
 
 

@@ -21,9 +21,9 @@ def equalize_histogram(x: Tensor) -> Tensor:
     """
     batch, channels, height, width = x.shape
     planes = x.round().clamp(0, 255).long().reshape(batch * channels, height * width)
-    # Counting by one-hot sums would need 256 times the memory; offsets make it one bincount.
-    offset = torch.arange(len(planes), device=x.device).unsqueeze(1) * 256
-    counts = torch.bincount((planes + offset).reshape(-1), minlength=len(planes) * 256).view(-1, 256)
+    # Counting by one-hot sums would need 256 times the memory, and other runtimes have no bincount.
+    counts = torch.zeros(planes.shape[0], 256, dtype=torch.long, device=x.device)
+    counts = counts.scatter_add(1, planes, torch.ones_like(planes))
     cumulated = counts.cumsum(dim=1)
     lowest = torch.where(cumulated > 0, cumulated, cumulated[:, -1:]).amin(dim=1, keepdim=True)
     span = (cumulated[:, -1:] - lowest).clamp_min(1)

@@ -145,3 +145,11 @@ def test_of_equal_cells_one_gets_the_gradient(overlapping: bool) -> None:
 def test_ratio_out_of_bounds_is_refused(ratio: float) -> None:
     with pytest.raises(InputError, match=rf"Expected `ratio` to be above 1 and below 2, but got {ratio}"):
         FractionalMaxPool2d(ratio)
+
+
+@pytest.mark.parametrize("order", ["random", "pseudo"])
+@pytest.mark.parametrize("overlapping", [True, False])
+def test_fixed_regions_are_those_of_eval_mode(order: str, overlapping: bool) -> None:
+    pool = FractionalMaxPool2d(1.4, order=order, overlapping=overlapping).eval()
+    x = torch.randn(2, 3, 17, 22, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(pool.fixed(17, 22)(x), pool(x), rtol=0, atol=0)

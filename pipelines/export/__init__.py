@@ -1,0 +1,1 @@
+"""`ensemble export`: a committee becomes one ONNX file."""
