@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.run_content import RunContent
 from pipelines.run_owner import is_gone
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["NOTE", "OWNER", "end_run", "log_content", "log_metrics", "log_params", "mark_killed"]
 
@@ -55,8 +59,10 @@ def log_content(client: Any, run: str, content: RunContent) -> None:
     """Log all that a run has at its end."""
     log_metrics(client, run, [(content.metrics, 0)])
     for name, figure in content.figures.items():
-        client.log_figure(run, figure, f"figures/{name}", save_kwargs={"dpi": _FULL})
-        client.log_figure(run, figure, f"thumbnails/{name}", save_kwargs={"dpi": _SMALL})
+        picture = _drawn(figure)
+        client.log_image(run, picture, f"figures/{name}")
+        picture.thumbnail((picture.width * _SMALL // _FULL, picture.height))
+        client.log_image(run, picture, f"thumbnails/{name}")
     for path, frame in content.tables.items():
         # Not `log_table`, which appends: a fit that is killed here logs the table again.
         client.log_text(run, frame.to_json(orient="split", index=False), path)
@@ -68,6 +74,15 @@ def log_content(client: Any, run: str, content: RunContent) -> None:
         client.set_tag(run, key, value)
     if content.description:
         client.set_tag(run, NOTE, content.description.replace("{run}", run))
+
+
+def _drawn(figure: Any) -> Image.Image:
+    """A matplotlib figure as an image: to draw takes long, and a thumbnail is made of the image."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=_FULL)
+    return Image.open(content)
 
 
 def end_run(client: Any, run: str, status: str) -> None:

@@ -11,7 +11,7 @@ from backbones.errors import InputError
 from pipelines.environment import prepare_environment
 from pipelines.workspace import Workspace
 
-__all__ = ["EXPERIMENT", "experiment_id", "is_refusal", "open_client", "store_uri"]
+__all__ = ["EXPERIMENT", "experiment_id", "is_refusal", "make_place", "open_client", "store_uri"]
 
 EXPERIMENT = "ensemble"
 _KIND = "mlflow.experimentKind"
@@ -44,10 +44,15 @@ def open_client(uri: str) -> Any:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # warns of environments without pip
     if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        make_place(Path(uri.removeprefix("sqlite:///")))
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def make_place(path: Path) -> None:
+    """Make the folder of a store's file, which MLflow does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def experiment_id(client: Any, workspace: Workspace) -> str:

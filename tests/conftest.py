@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support import TINY, Outcome
+from support import TINY, Outcome, made_once, make_empty_store
 
 from pipelines.environment import prepare_environment
 
 prepare_environment()
+
+STORE = Path("empty-store/mlflow.db")
 
 
 @pytest.fixture
@@ -44,11 +47,42 @@ def _own_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this run, which all its processes share; what `support.made_once` makes lies in it."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def empty_store(shared: Path) -> Path:
+    """An MLflow store without an experiment, for commands in processes of their own: a copy of it is ready at once."""
+    return made_once(shared / STORE.parent, make_empty_store) / STORE.name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copied_stores(shared: Path) -> Iterator[None]:
+    """Every store that this process opens anew is a copy of the empty one, which the first to open one makes."""
+
+    def copy(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() and path != shared / STORE:
+            with suppress(OSError):  # a place that cannot be written to is MLflow's to tell
+                shutil.copyfile(made_once(shared / STORE.parent, make_empty_store) / STORE.name, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.tracking_store.make_place", copy)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_workspace(shared: Path) -> Path:
     """A working directory with `tiny.yaml`, fitted once with tracking. Copy it before changing anything in it."""
+    return made_once(shared / "tiny", _fit_tiny)
+
+
+def _fit_tiny(folder: Path) -> None:
     import pipelines
 
-    folder = tmp_path_factory.mktemp("tiny")
     (folder / "tiny.yaml").write_text(TINY)
     before = Path.cwd()
     os.chdir(folder)
@@ -56,7 +90,6 @@ def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pipelines.fit("tiny.yaml", jobs=1, quiet=True)
     finally:
         os.chdir(before)
-    return folder
 
 
 @pytest.fixture

@@ -1,12 +1,19 @@
-"""A tiny committee, and the command line in a process of its own."""
+"""A tiny committee, the command line in a process of its own, and what all processes of a run make only once."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipelines.lock import locked
+from pipelines.tracking_store import open_client
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,3 +58,23 @@ def run_process(*args: str, cwd: Path, timeout: float = 300, env: dict[str, str]
         env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
     )  # fmt: skip
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Fill a folder, if no other process has; whoever asks while it is being filled waits."""
+    with locked(folder.with_name(f"{folder.name}-lock"), wait=True):
+        done = folder.with_name(f"{folder.name}-lock") / "done"
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def make_empty_store(folder: Path) -> None:
+    """An MLflow store `mlflow.db` without an experiment, whose tables take MLflow seconds to make."""
+    path = folder / "mlflow.db"
+    open_client(f"sqlite:///{path}").search_experiments()
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute("DELETE FROM experiments")  # the default one knows the folder that it was made in

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import TINY, run_process
+from support import Outcome
 
 from ensemble.calibration import cross_calibrated
 from ensemble.estimate import nested_probs
@@ -17,25 +18,15 @@ from pipelines.bundle import read_committee
 from pipelines.evaluation import evaluation_markdown
 from pipelines.stored_posteriors import stored_posteriors
 
-PLAIN = TINY.replace("count: 210", "count: 280").replace("epochs: 3", "epochs: 1")
+Cli = Callable[..., Outcome]
 
 
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with a fitted committee."""
-    folder = tmp_path_factory.mktemp("evaluate")
-    (folder / "members.yaml").write_text(PLAIN)
-    done = run_process("fit", "--members", "members.yaml", "--jobs", "1", cwd=folder)
+def test_validation_is_read_from_the_bank_and_cross_fitted(tiny: Path, cli: Cli) -> None:
+    done = cli("evaluate")
     assert done.code == 0, done.err
-    return folder
-
-
-def test_validation_is_read_from_the_bank_and_cross_fitted(fitted: Path) -> None:
-    done = run_process("evaluate", cwd=fitted)
-    assert done.code == 0, done.err
-    place = fitted / "mlruns" / "committees" / "tiny" / "evaluation" / "validation"
+    place = tiny / "mlruns" / "committees" / "tiny" / "evaluation" / "validation"
     report = json.loads((place / "report.json").read_text())
-    fit = json.loads((fitted / "mlruns" / "committees" / "tiny" / "report.json").read_text())
+    fit = json.loads((tiny / "mlruns" / "committees" / "tiny" / "report.json").read_text())
     assert report["committee"]["accuracy"] == pytest.approx(fit["rules"]["committee"]["nested_accuracy"])
     assert set(report["members"]) == {"plain", "residual"}
     assert sum(map(sum, report["confusion_matrix"])) == report["faces"]
@@ -47,50 +38,51 @@ def test_validation_is_read_from_the_bank_and_cross_fitted(fitted: Path) -> None
         assert f"## {heading}" in evaluation_markdown(report, title="t")
 
 
-def test_the_networks_say_what_the_bank_says(fitted: Path) -> None:
-    done = run_process("evaluate", "--data", "synthetic", "--split", "validation", cwd=fitted)
-    assert done.code == 0, done.err
-    folder = fitted / "mlruns" / "committees" / "tiny" / "evaluation"
+def test_the_networks_say_what_the_bank_says(tiny: Path, cli: Cli) -> None:
+    for args in ((), ("--data", "synthetic", "--split", "validation")):
+        done = cli("evaluate", *args)
+        assert done.code == 0, done.err
+    folder = tiny / "mlruns" / "committees" / "tiny" / "evaluation"
     bank = json.loads((folder / "validation" / "report.json").read_text())
     networks = json.loads((folder / "synthetic-validation" / "report.json").read_text())
     for name, scores in bank["members"].items():
         assert networks["members"][name]["nll"] == pytest.approx(scores["nll"], abs=1e-9)
 
 
-def test_every_look_at_the_test_split_is_recorded(fitted: Path) -> None:
+def test_every_look_at_the_test_split_is_recorded(tiny: Path, cli: Cli) -> None:
     from mlflow import MlflowClient
 
     for _ in range(2):
-        done = run_process("evaluate", "--split", "test", cwd=fitted)
+        done = cli("evaluate", "--split", "test")
         assert done.code == 0, done.err
-    folder = fitted / "mlruns" / "committees" / "tiny"
+    folder = tiny / "mlruns" / "committees" / "tiny"
     looks = [json.loads(line) for line in (folder / "evaluation" / "looks.jsonl").read_text().splitlines()]
     assert [look["number"] for look in looks] == [1, 2]
     assert all(look["who"] and look["when"] and len(look["committee"]) == 64 for look in looks)
-    client = MlflowClient(f"sqlite:///{fitted / 'mlruns' / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{tiny / 'mlruns' / 'mlflow.db'}")
     run = client.get_run(json.loads((folder / "tracking.json").read_text())["parent"])
     assert json.loads(run.data.tags["test_look_2"])["accuracy"] == looks[1]["accuracy"]
     assert run.data.metrics["test/accuracy"] == pytest.approx(looks[1]["accuracy"])
 
 
-def test_looking_leaves_the_committee_sealed(fitted: Path) -> None:
-    from pipelines.bundle import verify
+def test_looking_leaves_the_committee_sealed(tiny: Path, cli: Cli) -> None:
+    from pipelines.bundle import changed_files
 
-    assert verify(fitted / "mlruns" / "committees" / "tiny") == []
+    assert changed_files(tiny / "mlruns" / "committees" / "tiny") == []
 
 
-def test_wrong_requests_are_refused(fitted: Path) -> None:
-    done = run_process("evaluate", "--tta", "0", cwd=fitted)
+def test_wrong_requests_are_refused(tiny: Path, cli: Cli) -> None:
+    done = cli("evaluate", "--tta", "0")
     assert done.code == 2
     assert "Expected `--tta` to be at least 1, but got 0." in done.err
-    done = run_process("evaluate", "--committee", "tinny", cwd=fitted)
+    done = cli("evaluate", "--committee", "tinny")
     assert done.code == 2
     assert "tiny" in done.err
 
 
-def test_what_confidence_is_worth(fitted: Path) -> None:
-    done = run_process("evaluate", cwd=fitted)
-    folder = fitted / "mlruns" / "committees" / "tiny"
+def test_what_confidence_is_worth(tiny: Path, cli: Cli) -> None:
+    done = cli("evaluate")
+    folder = tiny / "mlruns" / "committees" / "tiny"
     place = folder / "evaluation" / "validation"
     report = json.loads((place / "report.json").read_text())
     bank = stored_posteriors(folder, ("plain", "residual"))
@@ -114,9 +106,9 @@ def test_what_confidence_is_worth(fitted: Path) -> None:
     assert (place / "coverage.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_other_faces_are_scored_at_the_stored_temperature(fitted: Path) -> None:
-    folder = fitted / "mlruns" / "committees" / "tiny"
-    done = run_process("evaluate", "--data", "synthetic", "--split", "validation", cwd=fitted)
+def test_other_faces_are_scored_at_the_stored_temperature(tiny: Path, cli: Cli) -> None:
+    folder = tiny / "mlruns" / "committees" / "tiny"
+    done = cli("evaluate", "--data", "synthetic", "--split", "validation")
     assert done.code == 0, done.err
     report = json.loads((folder / "evaluation" / "synthetic-validation" / "report.json").read_text())
     committee, bank = read_committee(folder), stored_posteriors(folder, ("plain", "residual"))
@@ -126,7 +118,7 @@ def test_other_faces_are_scored_at_the_stored_temperature(fitted: Path) -> None:
     assert report["calibrated"]["nll"] != pytest.approx(report["committee"]["nll"], abs=1e-6)
 
 
-def test_what_was_looked_into_besides_has_tables(fitted: Path) -> None:
-    done = run_process("evaluate", "--ablation", cwd=fitted)
+def test_what_was_looked_into_besides_has_tables(tiny: Path, cli: Cli) -> None:
+    done = cli("evaluate", "--ablation")
     assert "The committee without a member" in done.out
     assert "Members added, the best first" in done.out

@@ -9,15 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors import SafetensorError
-from support import ROOT, TINY, Outcome, run_process
+from support import ROOT, TINY, Outcome
 
 from ensemble.bank import load_posteriors
-from pipelines.bundle import verify
+from pipelines.bundle import changed_files
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -29,7 +30,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_a_finished_committee_is_one_complete_folder(tiny: Path) -> None:
     folder = tiny / "mlruns" / "committees" / "tiny"
-    assert verify(folder) == []
+    assert changed_files(folder) == []
     for name in ("plain", "residual"):
         files = {path.name for path in (folder / "members" / name).iterdir()}
         assert files == {"spec.json", "weights.safetensors", "posteriors.npz", "history.json"}
@@ -68,24 +69,16 @@ def test_a_changed_member_is_retrained_and_the_old_one_kept(tiny: Path, cli: obj
     assert len(list((committee / "replaced").iterdir())) == 1
 
 
-def test_jobs_side_by_side_give_the_same_bytes_as_one_by_one(tiny: Path) -> None:
+def test_jobs_side_by_side_give_the_same_bytes_as_one_by_one(
+    tiny: Path, cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
     committee = tiny / "mlruns" / "committees" / "tiny"
-    env = {"OMP_NUM_THREADS": "1"}
-    command = ["fit", "--members", "tiny.yaml", "--no-track"]
     outputs = []
-    for jobs, threads in (("2", 2), ("1", 1)):
-        out = tiny / f"jobs{jobs}"
-        code = (
-            f"import os; os.cpu_count = lambda: {threads}\nimport sys\n"
-            f"from pipelines.cli import main\nif __name__ == '__main__': main()"
-        )
-        script = tiny / "script.py"
-        script.write_text(code)
-        subprocess.run(
-            [sys.executable, str(script), *command, "--jobs", jobs, "--out", str(out)],
-            cwd=tiny, check=True, capture_output=True, env={**os.environ, **env, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        outputs.append(digests(out))
+    for jobs in (2, 1):
+        monkeypatch.setattr(os, "cpu_count", lambda jobs=jobs: jobs)  # so that each member has one thread
+        outcome = cli("fit", "--members", "tiny.yaml", "--no-track", "--jobs", str(jobs), "--out", f"jobs{jobs}")
+        assert outcome.code == 0, outcome.err
+        outputs.append(digests(tiny / f"jobs{jobs}"))
     assert outputs[0] == outputs[1]
     assert set(outputs[0]) == set(digests(committee))
 
@@ -115,7 +108,7 @@ def test_two_fits_into_one_folder_are_refused(tiny: Path, cli: object) -> None:
 
 
 def test_no_request_leaves_the_machine(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 1"))
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 1").replace("count: 210", "count: 70"))
     (tmp_path / "sitecustomize.py").write_text("""
 import sys
 
@@ -132,10 +125,23 @@ def hook(event, args):
 sys.addaudithook(hook)
 open("hooked.txt", "w").close()
 """)
-    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    for args in (("fit", "--members", "tiny.yaml", "--jobs", "1"), ("predict", "--tta", "2")):
-        outcome = run_process(*args, cwd=tmp_path, env=env)
-        assert outcome.code == 0, outcome.err
+    code = """
+import sys
+from pipelines.cli import main
+
+for command in ("fit --members tiny.yaml --jobs 1", "predict --tta 2"):
+    sys.argv[1:] = command.split()
+    try:
+        main()
+    except SystemExit as ending:
+        assert not ending.code, command
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"mlruns", "predictions.csv"} <= {path.name for path in tmp_path.iterdir()}
     assert (tmp_path / "hooked.txt").exists()
     assert not (tmp_path / "requests.txt").exists(), (tmp_path / "requests.txt").read_text()
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import ROOT, Outcome, run_process
+from support import ROOT, Outcome
 
 import pipelines
 from ensemble.bank import load_posteriors, save_posteriors
 from ensemble.committee import Committee
 from ensemble.committee_spec import resolve_committee
 from ensemble.metric import accuracy, nll
-from pipelines.bundle import read_committee, unseal, verify
+from pipelines.bundle import changed_files, read_committee, unseal
 from pipelines.cost import member_cost
 from pipelines.face_store import load_faces
 from pipelines.stored_posteriors import stored_posteriors
@@ -192,7 +192,7 @@ def test_the_smaller_committee_has_the_copies(work: Path, cli: Cli) -> None:
     assert outcome.code == 0, outcome.err
     assert BASIS in outcome.out
     folder = work / "mlruns/committees/folded-pruned"
-    assert verify(folder) == []
+    assert changed_files(folder) == []
     (name,) = [path.name for path in (folder / "members").iterdir()]
     assert f"members/{name}/folds/2/weights.safetensors" in json.loads((folder / "manifest.json").read_text())["files"]
     outcome = cli("predict", "--committee", "folded-pruned")
@@ -202,7 +202,7 @@ def test_the_smaller_committee_has_the_copies(work: Path, cli: Cli) -> None:
 
 def test_predictions_are_of_the_mean_of_the_copies(work: Path, cli: Cli) -> None:
     folder = work / "mlruns/committees/folded"
-    assert verify(folder) == []
+    assert changed_files(folder) == []
     _, validation, _, _ = banks(folder)
     outcome = cli("predict", "--committee", "folded", "--tta", "2")
     assert outcome.code == 0, outcome.err
@@ -249,11 +249,11 @@ def test_a_finished_fit_is_not_touched_again_and_says_whose_copies_train(work: P
     assert "net, copy 2 of 3: epoch 1/1" in outcome.err
 
 
-def test_a_killed_fit_ends_with_the_same_bytes(work: Path) -> None:
+def test_a_killed_fit_ends_with_the_same_bytes(work: Path, cli: Cli) -> None:
     """Killed for real, in the middle of the second copy."""
     Path("killed.yaml").write_text(FOLDED.partition("  - name: svm")[0].replace("epochs: 2", "epochs: 30"))
     fit = ("fit", "--members", "killed.yaml", "--no-track", "--jobs", "1", "--out")
-    done = run_process(*fit, "whole", cwd=work)
+    done = cli(*fit, "whole")
     assert done.code == 0, done.err
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pipelines.cli", *fit, "parts"]
@@ -264,7 +264,7 @@ def test_a_killed_fit_ends_with_the_same_bytes(work: Path) -> None:
         process.send_signal(signal.SIGKILL)
     assert (work / "parts/members/net/folds/0/spec.json").exists()
     assert not (work / "parts/members/net/folds/1/spec.json").exists()
-    done = run_process(*fit, "parts", cwd=work)
+    done = cli(*fit, "parts")
     assert done.code == 0, done.err
 
     def contents(name: str) -> dict[str, bytes]:

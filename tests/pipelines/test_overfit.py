@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from support import run_process
+from support import Outcome
 
 from ensemble.expression import EXPRESSIONS
 from ensemble.faces import Faces, content_digest, digest_of_ids
@@ -62,9 +63,9 @@ members:
 """
 
 
-def test_the_command_names_the_member_that_cannot(tmp_path: Path) -> None:
-    (tmp_path / "members.yaml").write_text(YAML)
-    done = run_process("members", "check", "--overfit", "--faces", "28", "members.yaml", cwd=tmp_path)
+def test_the_command_names_the_member_that_cannot(cli: Callable[..., Outcome]) -> None:
+    Path("members.yaml").write_text(YAML)
+    done = cli("members", "check", "--overfit", "--faces", "28", "members.yaml")
     assert done.code == 2
     assert "28 faces" in done.out
     assert "Expected every member to learn 28 faces by heart" in done.err

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -176,7 +177,7 @@ def test_a_fit_continues_the_runs_of_an_interrupted_one(
 ) -> None:
     from pipelines.fit_tracking import FitTracking
 
-    Path("tiny.yaml").write_text(TINY)
+    Path("tiny.yaml").write_text(TINY.replace("count: 210", "count: 70"))
     seen: list[int] = []
     original = FitTracking.epochs
 
@@ -243,9 +244,13 @@ def test_a_run_whose_id_got_lost_is_found_again(tiny: Path, cli: Cli) -> None:
     assert json.loads(path.read_text()) == stored
 
 
-def test_two_fits_at_once_one_of_them_killed(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_fits_at_once_one_of_them_killed(
+    tmp_path: Path, empty_store: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pipelines.fit_tracking import FitTracking
 
+    Path("mlruns").mkdir()
+    shutil.copy(empty_store, "mlruns")
     text = TINY.replace("count: 210", "count: 70")
     for name, epochs in (("one", 20), ("two", 1)):
         own = text.replace("name: tiny", f"name: {name}").replace("epochs: 3", f"epochs: {epochs}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,7 +90,11 @@ def test_it_finds_the_better_learning_rate_and_survives_a_diverging_one(tmp_path
     assert "data, folds differ. Choose another folder with `--out`, or remove this one." in refused.err
 
 
-def test_killed_and_run_again_it_ends_with_the_same_trials_and_runs(tmp_path: Path, cli: Cli) -> None:
+def test_killed_and_run_again_it_ends_with_the_same_trials_and_runs(
+    tmp_path: Path, empty_store: Path, cli: Cli
+) -> None:
+    Path("mlruns").mkdir()
+    shutil.copy(empty_store, "mlruns")
     Path("members.yaml").write_text(MEMBERS + RANGES)
     command = [sys.executable, "-m", "pipelines.cli", "tune", "--out", "parts"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support import run_process
+from support import Outcome
 
 from pipelines.audit import audit
 from pipelines.console import Console
@@ -101,9 +102,9 @@ def test_an_audit_counts_leaks_and_conflicts_and_dedupe_drops_them(tmp_path: Pat
     assert clean.split("validation").digest == store.split("validation").digest
 
 
-def test_the_command_prints_a_table_and_writes_names(tmp_path: Path) -> None:
+def test_the_command_prints_a_table_and_writes_names(tmp_path: Path, cli: Callable[..., Outcome]) -> None:
     folder = _leaky_folder(tmp_path / "faces")
-    done = run_process("data", "audit", str(folder), "--out", "audit.json", cwd=tmp_path)
+    done = cli("data", "audit", str(folder), "--out", "audit.json")
     assert done.code == 0, done.err
     assert "train and validation" in done.out
     assert "leak0.png" in (tmp_path / "audit.json").read_text()

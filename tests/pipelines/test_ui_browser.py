@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,27 +23,16 @@ import psutil
 import pytest
 from browser import browser
 from PIL import Image
-from support import ROOT, run_process
+from support import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 __all__ = ["browser"]
 
-MEMBERS = ("narrow", "wide", "residual")
-
-TRIO = """
-name: trio
-data: {source: synthetic, count: 210}
-defaults: {epochs: 1, batch_size: 32, augment: none, input: {size: 48, channels: 1}}
-members:
-  - {name: narrow, backbone: {kind: scratch_cnn, blocks: [{filters: 4}]}, optimizer: {kind: sgd, lr: 0.0125}}
-  - {name: wide, backbone: {kind: scratch_cnn, blocks: [{filters: 8}]}, optimizer: {kind: adamw, lr: 0.0035}}
-  - name: residual
-    backbone: {kind: scratch_cnn, pooling: average, blocks: [{filters: 4, stride: 2, residual: true}]}
-    optimizer: {kind: sgd, lr: 0.0625}
-committee: {rule: mean, members: [narrow, wide, residual]}
-"""
+COMMITTEE = "tiny"
+RATES = {"plain": 0.003, "residual": 0.05}
+"""The members, and what they are told apart by among other things."""
 
 # A busy machine takes its time to start MLflow and to draw its page.
 PATIENCE = 90.0
@@ -62,11 +52,9 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("trio")
-    (folder / "trio.yaml").write_text(TRIO)
-    fitted = run_process("fit", "--members", "trio.yaml", "--jobs", "1", cwd=folder)
-    assert fitted.code == 0, fitted.err
+def site(tiny_workspace: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site") / "work"
+    shutil.copytree(tiny_workspace, folder)
     site = look_up(f"sqlite:///{folder / 'mlruns/mlflow.db'}")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -97,8 +85,8 @@ def look_up(uri: str) -> Site:
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     runs = client.search_runs([experiment])
     members = {r.info.run_name: r for r in runs if "mlflow.parentRunId" in r.data.tags}
-    assert sorted(members) == sorted(MEMBERS)
-    parent = next(run for run in runs if run.info.run_name == "trio")
+    assert members.keys() == RATES.keys()
+    parent = next(run for run in runs if run.info.run_name == COMMITTEE)
     return Site(address="", experiment=experiment, parent=parent, members=members)
 
 
@@ -166,7 +154,7 @@ def shown_beside(page: Page, metric: str) -> list[str]:
 
 def shown_compared(page: Page, site: Site) -> None:
     """The compare page lists every member with its accuracy and its parameters."""
-    page.get_by_text("Comparing 3 Runs from 1 Experiment").wait_for()
+    page.get_by_text("Comparing 2 Runs from 1 Experiment").wait_for()
     for name, run in site.members.items():
         page.get_by_text(name, exact=True).first.wait_for()
         page.get_by_text(run.info.run_id).first.wait_for()
@@ -175,12 +163,12 @@ def shown_compared(page: Page, site: Site) -> None:
         head, *cells = (cell.strip() for cell in row.locator("th, td").all_inner_texts())
         rows[head.rstrip(":")] = cells
     order = [name for name in rows["Run Name"] if name]
-    assert sorted(order) == sorted(MEMBERS)
+    assert sorted(order) == sorted(RATES)
     accuracy = list(map(float, shown_beside(page, "validation/accuracy")))
     for name, value in zip(order, accuracy, strict=True):
         assert value == pytest.approx(site.members[name].data.metrics["validation/accuracy"], abs=6e-4)
     rates = dict(zip(order, map(float, rows["lr"]), strict=True))
-    assert rates == {"narrow": 0.0125, "wide": 0.0035, "residual": 0.0625}
+    assert rates == RATES
 
 
 def coloured(picture: bytes) -> int:
@@ -191,11 +179,10 @@ def coloured(picture: bytes) -> int:
 
 def test_members_are_selected_and_compared(page: Page, site: Site) -> None:
     page.goto(f"{site.address}/#/experiments/{site.experiment}/runs")
-    page.get_by_role("link", name="trio", exact=True).wait_for()
-    page.locator(".ag-row").filter(has=page.get_by_role("link", name="trio", exact=True)).get_by_role(
-        "button"
-    ).first.click()
-    for name in MEMBERS:
+    parent = page.get_by_role("link", name=COMMITTEE, exact=True)
+    parent.wait_for()
+    page.locator(".ag-row").filter(has=parent).get_by_role("button").first.click()
+    for name in RATES:
         row = page.locator(".ag-row").filter(has=page.get_by_role("link", name=name, exact=True))
         index = row.first.get_attribute("row-index")
         page.locator(f".ag-row[row-index='{index}'] input[type=checkbox]").first.check()
@@ -217,15 +204,15 @@ def test_the_compare_page_draws_its_charts(page: Page, site: Site) -> None:
 def test_the_committees_run_tells_its_metrics_and_leads_to_its_members(page: Page, site: Site) -> None:
     page.goto(site.run(site.parent))
     page.get_by_text("About this run").wait_for()
-    for name in MEMBERS:
+    for name in RATES:
         page.get_by_role("link", name=name, exact=True).first.wait_for()
     assert site.parent.data.metrics
     for metric in site.parent.data.metrics:
         page.get_by_text(metric, exact=True).first.wait_for(state="attached")
     description = site.parent.data.tags.get("mlflow.note.content", "")
     assert description
-    page.get_by_role("link", name="wide", exact=True).first.click()
-    page.wait_for_url(f"**/{site.members['wide'].info.run_id}**")
+    page.get_by_role("link", name="residual", exact=True).first.click()
+    page.wait_for_url(f"**/{site.members['residual'].info.run_id}**")
 
 
 def test_confusion_matrices_open(page: Page, site: Site) -> None:
@@ -239,4 +226,4 @@ def test_confusion_matrices_open(page: Page, site: Site) -> None:
         page.get_by_role("heading", name=name).first.wait_for()
         page.wait_for_function("() => [...document.images].some(i => i.complete && i.naturalWidth > 300)")
         seen.add(got.value.body())
-    assert len(seen) == len(MEMBERS)  # each has a picture of its own
+    assert len(seen) == len(RATES)  # each has a picture of its own
