@@ -19,6 +19,7 @@ from pipelines.command.explain import explain
 from pipelines.command.export import export
 from pipelines.command.members import app as members_app
 from pipelines.command.option import Classes, Committee, Data, Device, Members, Quiet, Weights
+from pipelines.command.pack import pack
 from pipelines.command.predict import predict
 from pipelines.command.report import report
 from pipelines.command.verify import verify
@@ -117,6 +118,7 @@ app.command()(predict)
 app.command()(verify)
 app.command()(explain)
 app.command()(export)
+app.command()(pack)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from ensemble.committee import Committee
 from ensemble.committee_spec import CommitteeNode
 from ensemble.estimate import OutOfFold, nested_probs
 from ensemble.perturbation import fuse_views
-from pipelines.bundle import COMMITTEE, HELD_OUT, POSTERIORS, SPEC, check_sealed
+from pipelines.bundle import COMMITTEE, HELD_OUT, PACK, POSTERIORS, SPEC, check_sealed, read_json
 
 __all__ = ["StoredPosteriors", "save_held_out", "stored_held_out", "stored_posteriors"]
 
@@ -89,6 +89,12 @@ def stored_posteriors(folder: Path, members: Sequence[str]) -> StoredPosteriors:
     Raises:
         InputError: One is absent or damaged, or is of other validation faces or classes.
     """
+    if (folder / PACK).is_file() and not (folder / "members" / members[0] / POSTERIORS).is_file():
+        raise InputError(
+            f"Expected the members' probabilities of the validation faces in `{folder}`, but it is a pack, which holds "
+            f"what predicting needs and no more. Use the committee that it was made of: "
+            f"`{read_json(folder / PACK).get('committee')}`."
+        )
     check_sealed(folder, [f"members/{name}/{file}" for name in members for file in (SPEC, POSTERIORS)])
     posteriors: dict[str, Probs] = {}
     unseen: dict[str, SplitPosteriors] = {}

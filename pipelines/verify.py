@@ -18,7 +18,7 @@ from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import PerturbationPlan
-from pipelines.bundle import COMMITTEE, POSTERIORS, changed_files, read_json, read_resolved
+from pipelines.bundle import COMMITTEE, PACK, POSTERIORS, changed_files, read_json, read_resolved
 from pipelines.committee_fit import open_data
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
@@ -108,6 +108,9 @@ def verify_committee(
     if changed:
         raise InputError(_refused(folder, [f"{name}: its sha256 is another, or it is gone" for name in changed]))
     console.note(f"{folder}: {len(read_json(folder / 'manifest.json')['files']):,} files are as they were")
+    if (folder / PACK).is_file():
+        console.result(f"{folder}: its files are verified; a pack holds no posteriors to compare")
+        return []
     content = read_resolved(folder)
     members = tuple(member["name"] for member in content["members"])
     checks = [Check(member=name, note="files only") for name in members]

@@ -1,0 +1,235 @@
+"""`ensemble pack`: a committee small enough to be handed on: half-precision weights, no posteriors, a model card.
+
+What the card says is measured on the weights that are in the pack: after they are rounded, the members judge the
+validation faces anew, and the rules are fitted again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backbones.errors import InputError
+from ensemble.ablation import pruned
+from ensemble.bank import save_posteriors
+from ensemble.committee_spec import CommitteeNode
+from ensemble.data_spec import DataSpec
+from ensemble.faces import Faces
+from ensemble.perturbation import PerturbationPlan
+from pipelines.atomic import write_checked_json, write_text
+from pipelines.bundle import (
+    HELD_OUT,
+    HISTORY,
+    PACK,
+    POSTERIORS,
+    REPORT,
+    RESOLVED,
+    SPEC,
+    WEIGHTS,
+    read_json,
+    seal,
+    unseal,
+)
+from pipelines.checkpoint import load_tensors, save_tensors
+from pipelines.committee_fit import open_data
+from pipelines.committee_folder import find_committee
+from pipelines.console import Console
+from pipelines.device import choose_device
+from pipelines.fingerprint import digest_file
+from pipelines.folded_member import load_member
+from pipelines.fuse import fuse_stored, print_table, stored_facts, stored_tree
+from pipelines.lock import locked
+from pipelines.member import read_spec_file
+from pipelines.member_fit import FitData
+from pipelines.member_folder import network_folders
+from pipelines.model_card import CARD, model_card
+from pipelines.stored_answers import stored_answers
+from pipelines.stored_posteriors import stored_posteriors
+from pipelines.views import view_probabilities
+from pipelines.workspace import MANIFEST, Workspace
+from pipelines.yaml_file import write_yaml
+
+__all__ = ["pack_committee"]
+
+_MIB = 1 << 20
+_BESIDE = 64 * 1024
+"""Room for everything but weights."""
+
+_LARGEST = float(torch.finfo(torch.float16).max)
+
+
+def pack_committee(
+    committee: str | Path | None = None,
+    *,
+    out: Path | None = None,
+    mebibytes: float = 12.0,
+    data: str | None = None,
+    device: str | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Make a committee small: leave members out until it fits, round weights to half precision, describe the rest.
+
+    Args:
+        committee: Folder, name or MLflow run; default the newest finished one.
+        out: Folder of the pack; default the committee's name with `-pack`.
+        mebibytes: Most that the pack may take on disk.
+        data: The faces that the committee was fitted on, where they lie elsewhere now.
+        device: Torch device.
+        quiet: Print only the table.
+
+    Returns:
+        The pack's folder: a finished committee.
+
+    Raises:
+        InputError: No member fits, one has no network, the faces are not those of the fit, or something else is in
+            `out`.
+    """
+    console, folder = Console(quiet=quiet), find_committee(committee)
+    target = out or folder.with_name(f"{folder.name}-pack")
+    _check_target(target, folder)
+    content, node = stored_tree(folder)
+    node = _within(folder, node, mebibytes, seed=int(content["seed"]), console=console)
+    validation = _validation(folder, content, data, console)
+    with locked(target):
+        unseal(target)
+        shutil.rmtree(target / "members", ignore_errors=True)
+        write_checked_json(target / PACK, {"committee": folder.name})
+        members = [_plain(member) for member in content["members"] if member["name"] in node.members]
+        source = {**content["data"], "source": Path(str(content["data"]["source"])).name}
+        write_yaml(
+            target / RESOLVED,
+            {**content, "name": target.name, "data": source, "members": members, "committee": node.tree()},
+        )
+        with console.bar("packing", len(members)) as bar:
+            for member in members:
+                _pack_member(folder, target, str(member["name"]), validation, content, device)
+                bar.advance(1)
+        facts = {**stored_facts(folder), "name": target.name}
+        facts["data"] = {**facts["data"], "source": source["source"]}
+        fusion = fuse_stored(target, node, seed=int(content["seed"]), facts=facts, every_rule=False)
+        _describe(target, node, content)
+        _leave_out(target)
+        seal(target, members=list(node.members))
+    print_table(console, target, fusion)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    if size > mebibytes * _MIB:
+        raise InputError(f"Expected `{target}` to fit into {mebibytes:g} MiB, but it takes {size / _MIB:.2f}.")
+    console.result(f"{target}: {size / _MIB:.2f} MiB, {len(node.members)} member(s); {CARD} describes it")
+    return target
+
+
+def _check_target(target: Path, folder: Path) -> None:
+    if target.resolve() == folder.resolve():
+        raise InputError(f"Expected `--out` to be another folder than that of the committee, but got `{target}`.")
+    free = not any((target / name).is_file() for name in (MANIFEST, RESOLVED))
+    if not free and (not (target / PACK).is_file() or read_json(target / PACK).get("committee") != folder.name):
+        raise InputError(
+            f"Expected `{target}` to be free for the pack, but another committee lies there. "
+            f"Name another folder with `--out`, or delete that one."
+        )
+
+
+def _within(folder: Path, node: CommitteeNode, mebibytes: float, *, seed: int, console: Console) -> CommitteeNode:
+    """The tree of the members that fit."""
+    silent = [name for name in node.members if not _weights(folder / "members" / name)]
+    if silent:
+        raise InputError(
+            f"Expected a network for every member, but the outside members have none: {', '.join(silent)}. "
+            f"Fit a committee without them."
+        )
+    sizes = {name: _half_size(folder / "members" / name) for name in node.members}
+    room = mebibytes * _MIB - _BESIDE
+    if sum(sizes.values()) <= room:
+        return node
+    bank = stored_posteriors(folder, node.members)
+    judged = (
+        (bank.out_of_fold.posteriors, bank.out_of_fold.labels) if bank.out_of_fold else (bank.posteriors, bank.labels)
+    )
+    smaller, steps = pruned(node, *judged, budget=room / _MIB, costs={n: s / _MIB for n, s in sizes.items()}, seed=seed)
+    for step in steps:
+        console.note(
+            f"{step.member} is left out: {sizes[step.member] / _MIB:.2f} MiB, nested {step.accuracy:.4f} without"
+        )
+    return smaller
+
+
+def _weights(place: Path) -> list[Path]:
+    return [path for path in (own / WEIGHTS for own in network_folders(place, read_spec_file(place))) if path.is_file()]
+
+
+def _half_size(place: Path) -> int:
+    return sum(path.stat().st_size for path in _weights(place)) // 2
+
+
+def _validation(folder: Path, content: Mapping[str, Any], data: str | None, console: Console) -> Faces:
+    """The validation faces that the committee's members have been judged on."""
+    spec = DataSpec.model_validate(content["data"] if data is None else {**content["data"], "source": data})
+    store = open_data(spec, Workspace(), console)
+    faces = FitData(train=store.split("train"), validation=store.split("validation"))
+    digest = stored_facts(folder)["data"].get("digest")
+    if digest != faces.digest:
+        raise InputError(
+            f"Expected the faces that `{folder}` was fitted on, but `{spec.source}` holds others. Name them: `--data`."
+        )
+    return faces.validation
+
+
+def _pack_member(
+    folder: Path, target: Path, name: str, validation: Faces, content: Mapping[str, Any], device: str | None
+) -> None:
+    """Copy a member with its weights rounded, and let it judge the validation faces."""
+    source, place, seed = folder / "members" / name, target / "members" / name, int(content["seed"])
+    spec = read_spec_file(source)
+    for own in {source, *network_folders(source, spec)}:
+        copy = place / own.relative_to(source)
+        facts = {**read_json(own / SPEC), "weights_precision": "float16"}
+        facts = {key: value for key, value in facts.items() if key not in ("weights_sha256", "history_sha256")}
+        facts["spec"] = _plain(facts["spec"])
+        copy.mkdir(parents=True, exist_ok=True)
+        if (own / WEIGHTS).is_file():
+            tensors, metadata = load_tensors(own / WEIGHTS)
+            save_tensors(copy / WEIGHTS, {key: _half(value) for key, value in tensors.items()}, metadata)
+            facts["weights_sha256"] = digest_file(copy / WEIGHTS)
+        write_checked_json(copy / SPEC, facts)
+    member = load_member(place, device=choose_device(device))
+    probs = view_probabilities(
+        member, validation.images, [str(i) for i in validation.ids], plan=PerturbationPlan(seed=seed),
+        views=int(content["views"]),
+    )  # fmt: skip
+    save_posteriors(
+        place / POSTERIORS, classes=validation.classes, ids={"validation": validation.ids},
+        probs={"validation": probs}, labels={"validation": validation.labels}, views_seed=seed,
+    )  # fmt: skip
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    """Half precision, unless a value is beyond it."""
+    small = (
+        tensor.dtype == torch.float32 and bool(torch.isfinite(tensor).all()) and float(tensor.abs().max()) <= _LARGEST
+    )
+    return tensor.half() if small else tensor
+
+
+def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A member's spec without the place of its weights file on this machine."""
+    weights = spec.get("weights")
+    if not isinstance(weights, Mapping) or not weights.get("file"):
+        return dict(spec)
+    return {**spec, "weights": {**weights, "file": Path(str(weights["file"])).name}}
+
+
+def _describe(target: Path, node: CommitteeNode, content: Mapping[str, Any]) -> None:
+    specs = {name: read_json(target / "members" / name / SPEC) for name in node.members}
+    answers = stored_answers(target, seed=int(content["seed"]))
+    write_text(target / CARD, model_card(target.name, content, specs, read_json(target / REPORT), answers))
+
+
+def _leave_out(target: Path) -> None:
+    """Remove what predicting does not need."""
+    for name in (POSTERIORS, HISTORY, HELD_OUT):
+        for path in target.rglob(name):
+            path.unlink()
