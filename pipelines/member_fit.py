@@ -33,6 +33,7 @@ from pipelines.fingerprint import digest_file
 from pipelines.forward import forward_all, softmax
 from pipelines.machine import machine_facts
 from pipelines.member import Member
+from pipelines.member_notes import training_note
 from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson, Unfreezing
 from pipelines.weights_report import report_facts
@@ -119,6 +120,9 @@ def fit_member(
     prepared = time.monotonic() - started
     progress = trainer.run()
     progress.seconds += prepared
+    note = training_note(progress.history)
+    if note is not None:
+        watcher.note(note)
     _write(member, progress, folder)
     return progress
 

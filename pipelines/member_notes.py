@@ -1,11 +1,11 @@
-"""What works, but not as well as it could: notes on a member's input and on its way of training.
+"""What works, but not as well as it could: notes on a member's input, its way of training, and how that went.
 
 What cannot work is refused where it is built; nothing here stops a fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from backbones.contract import Backbone, NativeInput
 from backbones.freeze import trained_stages
@@ -13,10 +13,13 @@ from ensemble.align_spec import AlignSpec
 from ensemble.spec import MemberSpec
 from pipelines.member import Member
 
-__all__ = ["by_note", "member_notes"]
+__all__ = ["by_note", "member_notes", "training_note"]
 
 _STRANGE = 1.5
 """From this ratio of sizes on, features of unaligned pictures count as strange; aligned faces have one size only."""
+
+_COLLAPSE = 0.6
+"""Share of the best validation accuracy below which the last one counts as collapsed."""
 
 
 def member_notes(member: Member, align: AlignSpec | None) -> list[str]:
@@ -30,6 +33,28 @@ def member_notes(member: Member, align: AlignSpec | None) -> list[str]:
     native = backbone.native if _has_public_weights(spec) else None
     notes = [*_input(spec, native, size), *_alignment(native, align)] if native is not None else []
     return notes + list(_unfreezing(spec, backbone))
+
+
+def training_note(history: Sequence[Mapping[str, float]]) -> str | None:
+    """Tells of a member that learned on its training faces, yet ended in nonsense on the others; None for all else.
+
+    Overfitting does not do that: it stops the gains, it does not undo them. Statistics of batch normalisation do, which
+    no longer fit what the weights have become.
+
+    Args:
+        history: A record per epoch.
+    """
+    best = max(history, key=lambda record: record["validation_accuracy"])
+    last = history[-1]
+    fell = last["validation_accuracy"] < _COLLAPSE * best["validation_accuracy"]
+    worse = last["validation_nll"] > 2 * best["validation_nll"] and last["train_loss"] < best["train_loss"]
+    if not (fell and worse):
+        return None
+    return (
+        f"its validation accuracy fell from {best['validation_accuracy']:.3f} to {last['validation_accuracy']:.3f} "
+        f"while its training loss went on falling: the running statistics of batch normalisation may not fit its "
+        f"weights. Set `freeze: {{batch_norm: true}}`, or lower `optimizer.backbone_lr`."
+    )
 
 
 def by_note(notes: Iterable[tuple[str, str]]) -> list[str]:

@@ -16,7 +16,7 @@ from ensemble.align_spec import AlignSpec
 from ensemble.expression import EXPRESSIONS
 from ensemble.spec import MemberSpec
 from pipelines.member import Member
-from pipelines.member_notes import member_notes
+from pipelines.member_notes import member_notes, training_note
 
 WEIGHTS = {"file": "x.pt"}
 MOBILE = {"kind": "mobile_facenet"}
@@ -91,6 +91,31 @@ def test_table_of_notes(align: AlignSpec | None, fields: dict[str, Any], expecte
     found = notes(align, **fields)
     assert len(found) == len(expected), found
     assert all(start in note for start, note in zip(expected, found, strict=True)), found
+
+
+def _history(*epochs: tuple[float, float, float]) -> list[dict[str, float]]:
+    names = ("train_loss", "validation_nll", "validation_accuracy")
+    return [dict(zip(names, epoch, strict=True)) for epoch in epochs]
+
+
+def test_a_member_that_collapses_on_unseen_faces_is_told_of() -> None:
+    note = training_note(_history((1.63, 1.42, 0.496), (1.33, 19.6, 0.016)))
+    assert note is not None
+    assert "from 0.496 to 0.016" in note
+    assert "freeze: {batch_norm: true}" in note
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    [
+        [(1.6, 1.4, 0.5), (0.1, 4.2, 0.48)],  # overfits
+        [(1.6, 1.4, 0.5), (1.7, 9.0, 0.1)],  # diverges, which the training loss shows as well
+        [(1.9, 1.95, 0.22), (1.8, 1.96, 0.11)],  # few faces: chance
+        [(1.9, 9.0, 0.1), (1.5, 1.4, 0.5)],  # only began so
+    ],
+)
+def test_other_ends_are_not(epochs: list[tuple[float, float, float]]) -> None:
+    assert training_note(_history(*epochs)) is None
 
 
 COMMITTEE = """
