@@ -90,7 +90,7 @@ DEEPEST_YAML = 50
 YAML_SCALAR = 4096
 """Characters of one value: the longest path."""
 
-NETWORK_BYTES = 1024 * _MIB
+NETWORK_BYTES = 512 * _MIB
 """What a stored network may take beyond the size of its weights: layers that are built and dropped, as VGG16's."""
 
 WEIGHTS_BYTES = 8 << 30
