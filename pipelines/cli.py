@@ -103,7 +103,10 @@ def tune(
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log to MLflow.")] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Search a member's hyper-parameters, as the YAML's `tune:` says; resumes."""
+    """Search hyper-parameters; resumes.
+
+    One member's, as the YAML's `tune:` says.
+    """
     from pipelines.plan import make_plan
 
     given = {"member": member, "trials": trials, "folds": folds}
@@ -134,7 +137,10 @@ def evaluate(
     device: Device = None,
     quiet: Quiet = False,
 ) -> None:
-    """Report on a committee: scores, classes, confusion, confidence, and whether it beats its best member."""
+    """Score a committee, by class and member.
+
+    Scores, classes, confusion, confidence, and whether it beats its best member.
+    """
     from pipelines.class_option import read_wanted
 
     wanted = read_wanted(classes or [])
@@ -169,7 +175,10 @@ def fuse(
     ] = None,
     out: Annotated[Optional[Path], typer.Option(help="Folder of the smaller committee [COMMITTEE-pruned].")] = None,  # noqa: UP045
 ) -> None:
-    """Refit all fusion rules from stored probabilities, or leave members out."""
+    """Refit the rules, or leave members out.
+
+    From the stored probabilities: no network runs.
+    """
     if prune is None and budget_ms is None:
         from pipelines.fuse import fuse_committee
 
@@ -189,7 +198,7 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     browse: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser on it.")] = False,
 ) -> None:
-    """Start the MLflow page where members are compared, and say where to look."""
+    """Show members side by side in MLflow."""
     from pipelines.ui import serve_ui
     from pipelines.workspace import Workspace
 

@@ -28,7 +28,10 @@ def export(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a committee as one ONNX file, from pixels to fused probabilities, and check that it says the same."""
+    """Write a committee as one ONNX file.
+
+    From pixels to fused probabilities; it is compared with the committee before it is written.
+    """
     from pipelines.export.request import check_packages, read_names
 
     check_packages()

@@ -27,7 +27,10 @@ def verify(
     device: Device = None,
     quiet: Quiet = False,
 ) -> None:
-    """Check a committee: its files, a sample of its posteriors from the weights, its rules."""
+    """Check that a committee is as computed.
+
+    Its files, a sample of its posteriors from the weights, its rules.
+    """
     from pipelines.verify import verify_committee
 
     verify_committee(bundle, faces=faces, tolerance=tolerance, device=device, quiet=quiet)
