@@ -7,16 +7,13 @@ from typing import Annotated, Optional
 
 import typer
 
-from pipelines.command.option import Quiet
+from pipelines.command.option import Finished, Quiet
 
 __all__ = ["export"]
 
 
 def export(
-    committee: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Argument(help="Folder, name, MLflow run or model of a committee [the newest finished one]."),
-    ] = None,
+    committee: Finished = None,
     out: Annotated[Optional[Path], typer.Option(help="The file, or a folder for it [NAME.onnx].")] = None,  # noqa: UP045
     members: Annotated[
         Optional[str],  # noqa: UP045

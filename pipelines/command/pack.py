@@ -7,16 +7,13 @@ from typing import Annotated, Optional
 
 import typer
 
-from pipelines.command.option import Device, Quiet
+from pipelines.command.option import Device, Finished, Quiet
 
 __all__ = ["pack"]
 
 
 def pack(
-    committee: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Argument(help="Folder, name or MLflow run of a committee [the newest finished one]."),
-    ] = None,
+    committee: Finished = None,
     out: Annotated[Optional[Path], typer.Option(help="Folder of the pack [COMMITTEE-pack].")] = None,  # noqa: UP045
     mib: Annotated[float, typer.Option(help="Most MiB that it may take; members are left out until it fits.")] = 12.0,
     data: Annotated[Optional[str], typer.Option(help="The faces of the fit, if they lie elsewhere now.")] = None,  # noqa: UP045

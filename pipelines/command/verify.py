@@ -6,16 +6,13 @@ from typing import Annotated, Optional
 
 import typer
 
-from pipelines.command.option import Device, Quiet
+from pipelines.command.option import Device, Finished, Quiet
 
 __all__ = ["verify"]
 
 
 def verify(
-    bundle: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Argument(help="Folder, name or MLflow run of a committee [the newest finished one]."),
-    ] = None,
+    bundle: Finished = None,
     faces: Annotated[
         int,
         typer.Option(help="Faces per member and split whose posteriors are computed again; 0 runs none."),
