@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from support import TINY, Outcome, made_once, make_empty_store
@@ -17,6 +18,7 @@ from pipelines.environment import prepare_environment
 prepare_environment()
 
 STORE = Path("empty-store/mlflow.db")
+SETTINGS = ("ENSEMBLE_RUNS", "ENSEMBLE_WEIGHTS", "MLFLOW_TRACKING_URI")
 
 
 @pytest.fixture
@@ -38,11 +40,20 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _own_environment() -> Iterator[None]:
+    """What a file leaves in the environment, as `mlflow.set_tracking_uri` does, does not reach the fits of the next."""
+    with mock.patch.dict(os.environ):
+        for name in SETTINGS:
+            os.environ.pop(name, None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test writes into the project, looks at its runs, or keeps all cores busy with tiny networks."""
     monkeypatch.chdir(tmp_path)
-    for name in ("ENSEMBLE_RUNS", "ENSEMBLE_WEIGHTS", "MLFLOW_TRACKING_URI"):
+    for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 
 
