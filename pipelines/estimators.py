@@ -22,6 +22,10 @@ class Estimator:
         """How many training faces it needs of every class."""
         raise NotImplementedError
 
+    def relax(self, head: Head) -> None:
+        """Weaken the head's regularisation so far that it may learn a few faces by heart."""
+        raise NotImplementedError
+
     def fit(self, head: Head, features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, seed: int) -> None:
         """Fit on features (N, F) and class indices (N,), and fill the head's parameters in place.
 

@@ -17,6 +17,7 @@ from pipelines.estimators import ESTIMATORS, Estimator
 __all__ = ["LinearSVMEstimator"]
 
 _ITERATIONS = 2000
+_HARD = 1.0  # a `c` that lets next to no face lie on the wrong side where planes can part them
 
 
 @ESTIMATORS.register("linear_svm")
@@ -27,6 +28,11 @@ class LinearSVMEstimator(Estimator):
         """One face of every class in each of the head's folds."""
         assert isinstance(head, LinearSVM)
         return head.folds
+
+    def relax(self, head: Head) -> None:
+        """A margin that is all but hard."""
+        assert isinstance(head, LinearSVM)
+        head.c = max(head.c, _HARD)
 
     def fit(self, head: Head, features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, seed: int) -> None:
         """Fit on features (N, F) and class indices (N,), and fill the head's parameters in place.

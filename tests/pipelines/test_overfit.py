@@ -40,7 +40,7 @@ def test_few_faces_are_spread_over_the_classes(faces: Faces) -> None:
     "fields",
     [
         {"backbone": {"kind": "scratch_cnn", "blocks": [{"filters": 8}, {"filters": 16}], "dropout": 0.5}},
-        {"backbone": {"kind": "pixels"}, "head": {"kind": "linear_svm", "c": 1.0}},
+        {"backbone": {"kind": "pixels"}, "head": {"kind": "linear_svm", "c": 1.0e-6}},
         {"backbone": {"kind": "mobile_facenet"}, "freeze": {"until": "backbone"}, "input": {"size": 48, "channels": 3}},
     ],
     ids=["trained", "fitted", "frozen"],
