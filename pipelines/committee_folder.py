@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.workspace import Workspace
 
-__all__ = ["find_committee"]
+__all__ = ["find_committee", "find_ready"]
 
 _TRACKED = re.compile(r"(runs:/)?[0-9a-f]{32}(/.*)?|models:/.+")
 
@@ -18,8 +18,21 @@ def find_committee(committee: str | Path | None) -> Path:
     Raises:
         InputError: There is none, or it is unfinished.
     """
-    if isinstance(committee, str) and _TRACKED.fullmatch(committee):
-        from pipelines.tracking import bundle_of_run
+    return _tracked(committee) or Workspace().find(committee)
 
-        return bundle_of_run(Workspace(), committee)
-    return Workspace().find(committee)
+
+def find_ready(committee: str | Path | None) -> Path:
+    """The same, but one inside the package for None where none has been fitted: to predict with.
+
+    Raises:
+        InputError: There is none, or it is unfinished.
+    """
+    return _tracked(committee) or Workspace().find_ready(committee)
+
+
+def _tracked(committee: str | Path | None) -> Path | None:
+    if not isinstance(committee, str) or not _TRACKED.fullmatch(committee):
+        return None
+    from pipelines.tracking import bundle_of_run
+
+    return bundle_of_run(Workspace(), committee)

@@ -1,7 +1,7 @@
 """The sanity check before a training run: a network that is put together right learns a handful of faces by heart.
 
-Regularisation is switched off for it (dropout, augmentation, weight decay, a soft margin), as in Karpathy's recipe and in Alizadeh &
-Fazel, 2017. A member that cannot do it has a fault, not bad luck.
+Regularisation is switched off for it (dropout, augmentation, weight decay, a soft margin), as in Karpathy's recipe
+and in Alizadeh & Fazel, 2017. A member that cannot do it has a fault, not bad luck.
 """
 
 from __future__ import annotations

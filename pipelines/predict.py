@@ -20,11 +20,12 @@ from pipelines.drawing import Drawing
 from pipelines.drawing_place import check_place
 from pipelines.face_block import Shape
 from pipelines.face_stream import FaceStream, StoreStream, expand_inputs, open_stream
+from pipelines.model_card import CARD
 from pipelines.prediction_file import PredictionWriter, check_output, prediction_frame
 from pipelines.prediction_summary import Summary
 from pipelines.predictor import Predictor
 from pipelines.skip_report import SKIPPED, SkipReport
-from pipelines.workspace import Workspace
+from pipelines.workspace import Workspace, is_shipped
 
 __all__ = ["predict_files"]
 
@@ -56,7 +57,7 @@ def predict_files(
         inputs: Images, folders, zips, globs or one labelled data set; none for the validation split of the data the
             committee was fitted on.
         out: Prediction file; its suffix (.csv, .jsonl, .parquet) decides the format.
-        committee: Folder or name; default the newest finished one.
+        committee: Folder or name; default the newest finished one, and the package's own where none has been fitted.
         tta: Views that each member votes over.
         vote: How one member's votes are fused.
         detect: Where faces are searched for: `auto` in images larger than a face, or in all if the committee was fitted
@@ -86,6 +87,10 @@ def predict_files(
     predictor.check_complete()
     count = len(predictor.members) + len(predictor.outside)
     console.note(f"committee {predictor.folder.name}: {count} members, {tta} view(s) of each face")
+    if committee is None and is_shipped(predictor.folder):
+        console.note(
+            f"it comes with the package, since none has been fitted here; what it is: {predictor.folder / CARD}"
+        )
     calibrated = calibrated or min_confidence is not None
     if calibrated and predictor.committee.temperature is None:
         console.note(
@@ -169,6 +174,11 @@ def _stream(
     device = predictor.device
     if not inputs and classes:
         raise InputError("Expected INPUT beside `--classes`: the committee's own faces have its classes.")
+    if not inputs and is_shipped(predictor.folder):
+        raise InputError(
+            "Expected INPUT: the faces that the package's own committee was fitted on are not here. Name images, "
+            "folders, zips or a data set, or fit a committee: `ensemble fit --members members.yaml`."
+        )
     if not inputs:
         return StoreStream(store=open_data(data, workspace, console, device=str(device)), shape=shape)
     detector = FaceDetector(detect, device=device, align=data.align)

@@ -17,7 +17,7 @@ from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import FusionMode, PerturbationPlan, fuse_views
 from ensemble.predictions import Predictions, check_min_confidence
 from pipelines.bundle import SPEC, check_sealed, read_committee
-from pipelines.committee_folder import find_committee
+from pipelines.committee_folder import find_ready
 from pipelines.device import choose_device
 from pipelines.folded_member import FoldedMember, load_member
 from pipelines.image_file import decode_image, to_face
@@ -62,6 +62,8 @@ class Predictor:
     ) -> Predictor:
         """Load a finished committee: its folder, its name, its MLflow run, or by default the newest.
 
+        Where none has been fitted, the default is the one inside the package.
+
         Args:
             committee: The committee.
             device: Torch device; default CUDA where there is one.
@@ -70,7 +72,7 @@ class Predictor:
         Raises:
             InputError: There is none, it is damaged, or a file is wrong.
         """
-        folder = find_committee(committee)
+        folder = find_ready(committee)
         rules, target = read_committee(folder), choose_device(device)
         check_sealed(folder, [f"members/{name}/{SPEC}" for name in rules.members])
         specs = {name: read_spec_file(folder / "members" / name) for name in rules.members}

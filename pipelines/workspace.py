@@ -8,10 +8,13 @@ from pathlib import Path
 
 from backbones.errors import InputError, nearest
 
-__all__ = ["MANIFEST", "Workspace", "next_number"]
+__all__ = ["MANIFEST", "SHIPPED", "Workspace", "is_shipped", "next_number"]
 
 MANIFEST = "manifest.json"
 """Written last into a committee's folder: a folder with it is finished."""
+
+SHIPPED = Path(__file__).parent / "shipped"
+"""Committees that come inside the package, a folder each."""
 
 
 class Workspace:
@@ -43,14 +46,14 @@ class Workspace:
         """The folder of a finished committee.
 
         Args:
-            committee: A folder, a name under `committees`, or None for the newest finished one.
+            committee: A folder, a name under `committees` or inside the package, or None for the newest finished one.
 
         Raises:
             InputError: There is none, or it is unfinished.
         """
         if committee is None:
             return self._newest()
-        for folder in (Path(committee), self.committees / str(committee)):
+        for folder in (Path(committee), self.committees / str(committee), SHIPPED / str(committee)):
             if (folder / MANIFEST).is_file():
                 return folder
             if folder.is_dir() and (folder / "committee.yaml").exists():
@@ -58,20 +61,36 @@ class Workspace:
                     f"Expected `{folder}` to be a finished committee, but its fit has not ended. "
                     f"Run the same `ensemble fit` again: it resumes."
                 )
-        names = [m.parent.name for m in self.committees.glob(f"*/{MANIFEST}")]
+        names = [m.parent.name for place in (self.committees, SHIPPED) for m in place.glob(f"*/{MANIFEST}")]
         raise InputError(
             f"Expected `--committee` to be the folder or the name of a finished committee, but got "
             f"{str(committee)!r}. {nearest(str(committee), names) or 'None has been fitted: run `ensemble fit`.'}"
         )
 
+    def find_ready(self, committee: str | Path | None) -> Path:
+        """As `find`, but one inside the package for None where none has been fitted: to predict with."""
+        if committee is None and not self._finished():
+            for manifest in sorted(SHIPPED.glob(f"*/{MANIFEST}")):
+                return manifest.parent
+        return self.find(committee)
+
     def _newest(self) -> Path:
-        found = sorted(self.committees.glob(f"*/{MANIFEST}"), key=_age)
+        found = self._finished()
         if not found:
             raise InputError(
                 f"Expected a finished committee under `{self.committees}`, but there is none. "
                 f"Fit one first: `ensemble fit --members members.yaml`."
             )
         return found[-1].parent
+
+    def _finished(self) -> list[Path]:
+        """Manifests of the finished committees, the newest last."""
+        return sorted(self.committees.glob(f"*/{MANIFEST}"), key=_age)
+
+
+def is_shipped(folder: Path) -> bool:
+    """Whether a committee's folder is one inside the package."""
+    return folder.parent == SHIPPED
 
 
 def next_number(committees: Path) -> int:
