@@ -119,10 +119,11 @@ def check(files: Sequence[Path], *, weights: Sequence[Path] = (), overfit: int =
 
 
 def _some_faces(spec: DataSpec, count: int, console: Console) -> Faces:
-    """A few training faces, spread over the classes."""
+    """A few training faces, spread over the classes; not aligned, which takes minutes and changes no answer here."""
     from pipelines.committee_fit import open_data
     from pipelines.overfit import few_faces
 
+    spec = spec.model_copy(update={"align": None})
     if spec.source == "synthetic":
         spec = spec.model_copy(update={"count": max(210, 5 * count)})
     return few_faces(open_data(spec, Workspace(), console).split("train"), count or _LEAST_FACES)

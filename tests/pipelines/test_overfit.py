@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from support import Outcome
 
 from ensemble.expression import EXPRESSIONS
@@ -71,3 +72,21 @@ def test_the_command_names_the_member_that_cannot(cli: Callable[..., Outcome]) -
     assert "Expected every member to learn 28 faces by heart" in done.err
     assert "`blind`" in done.err
     assert "`fine`" not in done.err
+
+
+def test_no_faces_are_searched_for_in_the_whole_data_set(
+    cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.landmarks.search", lambda *_: pytest.fail("faces are searched for"))
+    Path("members.yaml").write_text(
+        "name: c\ndata: {source: photos, align: {size: 48, template: lightcnn}}\nmembers:\n"
+        "  - {name: fine, backbone: {kind: scratch_cnn, blocks: [{filters: 8}, {filters: 16}]}}\n"
+    )
+    for split, count in (("train", 4), ("test", 2)):
+        for emotion in ("happy", "sad"):
+            Path("photos", split, emotion).mkdir(parents=True)
+            for i in range(count):
+                pixels = np.random.default_rng([i, len(emotion)]).integers(0, 256, (60, 50), dtype=np.uint8)
+                Image.fromarray(pixels).save(Path("photos", split, emotion, f"{i}.png"))
+    done = cli("members", "check", "--overfit", "--faces", "4", "--data", "photos", "members.yaml")
+    assert done.code == 0, done.err
