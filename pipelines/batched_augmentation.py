@@ -15,17 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ensemble.spec import ComponentSpec
+from pipelines.affine_warp import BORDERS, warp
 
 __all__ = ["TRANSFORMS", "BatchedChain", "BatchedTransform"]
 
 Draw = np.random.Generator
 Range = tuple[float, float]
-
-_BORDERS = {0: ("zeros", True), 1: ("border", True), 2: ("reflection", False), 4: ("reflection", True)}
-"""OpenCV's border modes as `grid_sample` names them, with its `align_corners`."""
 
 
 class _UnableError(Exception):
@@ -112,25 +109,21 @@ class Affine(BatchedTransform):
         super().__init__(parameters)
         self.rotate, self.scale = _range(self.given["rotate"]), _range(self.given["scale"], low=1e-3)
         self.shift = _whole_range(self.given["translate_px"])
-        if self.given["border_mode"] not in _BORDERS or not isinstance(self.given["keep_ratio"], bool):
+        if self.given["border_mode"] not in BORDERS or not isinstance(self.given["keep_ratio"], bool):
             raise _UnableError
 
     def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
         """Move the chosen faces."""
-        padding, corners = _BORDERS[self.given["border_mode"]]
-        count, side = len(x), np.array([x.shape[3], x.shape[2]])  # width, height
+        count = len(x)
         angle = np.radians(draw.uniform(*self.rotate, count))
         scale = draw.uniform(*self.scale, (count, 1 if self.given["keep_ratio"] else 2)) * np.ones((count, 2))
         shift = draw.integers(self.shift[0], self.shift[1] + 1, (count, 2))
-        # A pixel p from the middle goes to R · S · p + t; `grid_sample` asks where x comes from: S⁻¹ · Rᵀ · (x - t).
+        # A pixel p from the middle goes to R · S · p + t, and so x comes from S⁻¹ · Rᵀ · (x - t).
         cosine, sine = np.cos(angle), np.sin(angle)
         back = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], 1) / scale[:, :, None]
-        offset = -(back @ shift[:, :, None])[:, :, 0]  # (B, 2) in pixels
-        unit = (side - 1 if corners else side) / 2.0  # pixels per unit of the grid
-        theta = np.concatenate([back * unit[None, None, :] / unit[None, :, None], (offset / unit)[:, :, None]], axis=2)
-        theta[~chosen.cpu().numpy()] = np.eye(2, 3)
-        grid = functional.affine_grid(_onto(x, theta.astype(np.float32)), list(x.shape), align_corners=corners)
-        return functional.grid_sample(x, grid, mode="bilinear", padding_mode=padding, align_corners=corners)
+        stay = ~chosen.cpu().numpy()
+        back[stay], shift[stay] = np.eye(2), 0
+        return warp(x, back, -(back @ shift[:, :, None])[:, :, 0], border=self.given["border_mode"])
 
 
 class RandomBrightnessContrast(BatchedTransform):
