@@ -17,7 +17,7 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.rules import RULES, Probs, check_probs
 
-__all__ = ["FUSION_MODES", "FusionMode", "PerturbationPlan", "fuse_views"]
+__all__ = ["FUSION_MODES", "FusionMode", "PerturbationPlan", "check_views", "fuse_views"]
 
 FusionMode = Literal["mean_probability", "mean_logit", "hard_vote"]
 
@@ -27,6 +27,9 @@ FUSION_MODES: dict[FusionMode, str] = {
     "hard_vote": "majority_vote",
 }
 """How views are fused, and the fusion rule that does it."""
+
+MOST_VIEWS = 10_000
+"""Beyond it the views of a single block of faces take gigabytes."""
 
 # SplitMix64 (Steele, Lea & Flood, 2014): a bijective mix of a counter, hence the same numbers in any order.
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -87,8 +90,7 @@ class PerturbationPlan:
             >>> PerturbationPlan().matrices(["a"], views=2, size=48)[0, 1].tolist()
             [[-1.0, 0.0, 47.0], [0.0, 1.0, 0.0]]
         """
-        if views < 1:
-            raise InputError(f"Expected `tta` to be at least 1, but got {views}. 1 means the face alone.")
+        check_views(views)
         numbers = np.arange(views)
         draws = _draws(ids, numbers, self.seed)  # (N, V, _DRAWS) in [-1, 1)
         draws[:, numbers <= (1 if self.flip else 0)] = 0.0  # the face itself and its mirror image are exact
@@ -108,6 +110,18 @@ class PerturbationPlan:
         cos, sin = scale * np.cos(angle), scale * np.sin(angle)
         rows = [[cos, shear * cos - sin], [sin, shear * sin + cos]]
         return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def check_views(count: int, *, name: str = "tta") -> None:
+    """Refuse a number of views that is none, or that no memory would hold.
+
+    Raises:
+        InputError: It is below 1 or above `MOST_VIEWS`.
+    """
+    if not 1 <= count <= MOST_VIEWS:
+        raise InputError(
+            f"Expected `{name}` to be at least 1 and at most {MOST_VIEWS:,}, but got {count}. 1 means the face alone."
+        )
 
 
 def fuse_views(probs: npt.ArrayLike, mode: FusionMode = "mean_probability") -> Probs:

@@ -21,6 +21,7 @@ from ensemble.faces import SPLITS
 from pipelines.alignment import align_face, aligned_size
 from pipelines.detectors import DETECTORS, Image
 from pipelines.file_tree import stream_files
+from pipelines.home_path import expanded
 from pipelines.image_file import decode_image, with_channels
 from pipelines.landmarks import Landmarks, find_landmarks
 from pipelines.listing import Listing, UnevenFacesError, check_listing
@@ -134,7 +135,7 @@ def whole_images(
         images = (image for block in reader.decode(source, listing) for image in block)
         yield from (image for image, keep in zip(images, wanted, strict=True) if keep)
         return
-    path = Path(source).expanduser()
+    path = expanded(source)
     entries = [entry for entry, keep in zip(listing.entries, wanted, strict=True) if keep]
     for name, data in stream_files(path, entries):
         yield decode_image(data, name=f"{path}: {name}")

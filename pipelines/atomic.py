@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -14,12 +15,18 @@ from typing import Any
 from ensemble.canonical import digest_of
 
 __all__ = [
-    "CHECKSUM", "explain_os_error", "is_alive", "replacing", "sweep", "sweep_beside", "sync_files", "sync_folder",
-    "write_checked_json", "write_json", "write_text",
+    "CHECKSUM", "DISK_ERRORS", "explain_os_error", "is_alive", "replacing", "sweep", "sweep_beside", "sync_files",
+    "sync_folder", "write_checked_json", "write_json", "write_text",
 ]  # fmt: skip
 
 CHECKSUM = "checksum"
 """Key of a JSON mapping's own checksum."""
+
+DISK_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.EEXIST,
+)  # fmt: skip
+"""What disks and file systems say no with: the user's to mend."""
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
@@ -28,9 +35,11 @@ _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary sibling to write to; on success it is synced to disk and renamed over `path`.
 
-    An exception leaves `path` as it was and removes the temporary file.
+    An exception leaves `path` as it was and removes the temporary file. A folder or a device is not replaced.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "something else than a plain file is there", str(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary

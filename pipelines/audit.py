@@ -20,6 +20,8 @@ from pipelines.atomic import write_json
 from pipelines.committee_fit import open_data
 from pipelines.console import Console
 from pipelines.face_store import FaceStore
+from pipelines.home_path import expanded
+from pipelines.output_place import check_file
 from pipelines.twins import Twins, find_twins
 from pipelines.votes import judged_no_face
 from pipelines.workspace import Workspace
@@ -39,8 +41,11 @@ def audit_data(source: str, *, votes: str | None = None, out: str | Path | None 
         out: JSON file for the findings.
 
     Raises:
-        InputError: The source is missing, damaged or of no known layout.
+        InputError: The source is missing, damaged or of no known layout, or `out` is no place for the findings.
     """
+    if out is not None:
+        read = [expanded(name) for name in (source, votes) if name is not None]
+        check_file(expanded(out), suffixes=(".json",), inputs=read)
     console = Console()
     store = open_data(DataSpec(source=source, votes=votes), Workspace(), console)
     findings = audit(store, console, votes=None if votes is None else Path(votes))
@@ -53,7 +58,7 @@ def audit_data(source: str, *, votes: str | None = None, out: str | Path | None 
         "`data: {dedupe: true}` leaves training faces with a validation twin out."
     )
     if out is not None:
-        write_json(Path(out), {"source": Path(source).name, "digest": store.digest, "findings": findings})
+        write_json(expanded(out), {"source": Path(source).name, "digest": store.digest, "findings": findings})
         console.note(f"findings: {out}")
     return findings
 

@@ -5,7 +5,6 @@ Exit codes: 0 done, 2 wrong input (one message, no traceback), 1 a fault of the 
 
 from __future__ import annotations
 
-import errno
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -41,12 +40,6 @@ app = typer.Typer(
 app.add_typer(members_app, name="members")
 app.add_typer(weights_app, name="weights")
 app.add_typer(data_app, name="data")
-
-
-_DISK_ERRORS = (
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
-    errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.ENOTDIR,
-)  # fmt: skip
 
 
 class Split(StrEnum):
@@ -209,6 +202,7 @@ def main() -> None:
     """Entry point of the `ensemble` script."""
     prepare_environment()
     try:
+        _require_place()
         with terminable():
             app()
     except InputError as error:
@@ -216,10 +210,10 @@ def main() -> None:
     except EnsembleError as error:
         _end(str(error), 1)
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        from pipelines.atomic import explain_os_error
+        from pipelines.atomic import DISK_ERRORS, explain_os_error
 
+        if error.errno not in DISK_ERRORS:
+            raise
         _end(explain_os_error(error), 2)
     except (MemoryError, RuntimeError) as error:
         _end_for_memory(error)
@@ -227,6 +221,14 @@ def main() -> None:
         if ending.code == 130:
             typer.echo("ensemble: interrupted; what was finished is kept, the same command resumes.", err=True)
         raise
+
+
+def _require_place() -> None:
+    """Refuse to work in a folder that is gone, which libraries tell in words of their own."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise InputError("Expected the working directory to exist, but it is gone. Change to another one.") from None
 
 
 def _end_for_memory(error: Exception) -> None:

@@ -25,7 +25,7 @@ def choose_device(name: str | None = None) -> torch.device:
     torch.backends.cudnn.deterministic = True
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).cpu()  # `meta` holds no numbers
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"Expected `--device` to be a device of this machine, but got {name!r}: {reason_of(error)}"

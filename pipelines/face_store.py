@@ -26,6 +26,7 @@ from ensemble.faces import Faces
 from pipelines.atomic import CHECKSUM, write_checked_json
 from pipelines.face_writer import write_faces
 from pipelines.fingerprint import FileFacts, digest_text
+from pipelines.home_path import expanded
 from pipelines.mapped_reader import MappedReader
 from pipelines.readers import READERS, Decoder, Reader, choose_reader, require_source
 from pipelines.skip_report import SKIPPED, SkipReport
@@ -259,7 +260,7 @@ def _fingerprint(reader: Reader, source: str | Path, facts: FileFacts) -> str:
 
 
 def _remembered(fact: str, source: str | Path, facts: FileFacts, find: Callable[[], str]) -> str:
-    path = Path(source).expanduser()
+    path = expanded(source)
     if not path.is_file():
         return find()
     known = facts.recall(path, fact)

@@ -22,6 +22,7 @@ from pipelines.detection import FaceDetector
 from pipelines.face_block import FaceBlock, FaceRows, Shape
 from pipelines.face_store import FaceStore
 from pipelines.file_tree import is_archive, stream_files
+from pipelines.home_path import expanded
 from pipelines.image_file import IMAGE_SUFFIXES, decode_image
 from pipelines.image_tree import image_names
 from pipelines.listing import Listing
@@ -227,16 +228,16 @@ def open_stream(
 
 
 def expand_inputs(inputs: Sequence[str]) -> list[Path]:
-    """The files and folders that the user means.
+    """The files and folders that the user means, each once.
 
     Raises:
         InputError: There is none of that name.
     """
-    return [path for text in inputs for path in _expanded(text)]
+    return list(dict.fromkeys(path for text in inputs for path in _expanded(text)))
 
 
 def _expanded(text: str) -> list[Path]:
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.exists():
         return [path]
     found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from pipelines.file_tree import file_names, is_archive, stream_files
 from pipelines.fingerprint import digest_file, digest_folder
+from pipelines.home_path import expanded
 from pipelines.image_file import IMAGE_SUFFIXES, decode_image, resize_face, with_channels
 from pipelines.image_header import header_size
 from pipelines.listing import Listing, UnevenFacesError
@@ -47,7 +48,7 @@ _LARGEST_MEDIAN = 224
 
 def holds_files(source: Path | str) -> bool:
     """Whether the source is a folder or an archive."""
-    path = Path(source).expanduser()
+    path = expanded(source)
     return path.is_dir() or is_archive(path)
 
 

@@ -6,6 +6,7 @@ validation faces anew, and the rules are fitted again.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,10 +48,11 @@ from pipelines.member import read_spec_file
 from pipelines.member_fit import FitData
 from pipelines.member_folder import network_folders
 from pipelines.model_card import CARD, model_card
+from pipelines.output_place import check_derived, whole_or_gone
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.views import view_probabilities
-from pipelines.workspace import MANIFEST, Workspace
+from pipelines.workspace import Workspace
 from pipelines.yaml_file import write_yaml
 
 __all__ = ["pack_committee"]
@@ -88,13 +90,15 @@ def pack_committee(
         InputError: No member fits, one has no network, the faces are not those of the fit, or something else is in
             `out`.
     """
+    if not (math.isfinite(mebibytes) and mebibytes > 0):
+        raise InputError(f"Expected `--mib` to be above 0, but got {mebibytes:g}.")
     console, folder = Console(quiet=quiet), find_committee(committee)
     target = out or folder.with_name(f"{folder.name}-pack")
-    _check_target(target, folder)
+    check_derived(target, folder, mark=PACK)
     content, node = stored_tree(folder)
     node = _within(folder, node, mebibytes, seed=int(content["seed"]), console=console)
     validation = _validation(folder, content, data, console)
-    with locked(target):
+    with whole_or_gone(target), locked(target):
         unseal(target)
         shutil.rmtree(target / "members", ignore_errors=True)
         write_checked_json(target / PACK, {"committee": folder.name})
@@ -120,17 +124,6 @@ def pack_committee(
         raise InputError(f"Expected `{target}` to fit into {mebibytes:g} MiB, but it takes {size / _MIB:.2f}.")
     console.result(f"{target}: {size / _MIB:.2f} MiB, {len(node.members)} member(s); {CARD} describes it")
     return target
-
-
-def _check_target(target: Path, folder: Path) -> None:
-    if target.resolve() == folder.resolve():
-        raise InputError(f"Expected `--out` to be another folder than that of the committee, but got `{target}`.")
-    free = not any((target / name).is_file() for name in (MANIFEST, RESOLVED))
-    if not free and (not (target / PACK).is_file() or read_json(target / PACK).get("committee") != folder.name):
-        raise InputError(
-            f"Expected `{target}` to be free for the pack, but another committee lies there. "
-            f"Name another folder with `--out`, or delete that one."
-        )
 
 
 def _within(folder: Path, node: CommitteeNode, mebibytes: float, *, seed: int, console: Console) -> CommitteeNode:

@@ -10,7 +10,7 @@ import numpy as np
 from backbones.errors import InputError
 from ensemble.class_map import Wanted
 from ensemble.data_spec import DataSpec, OnBad
-from ensemble.perturbation import FusionMode, PerturbationPlan
+from ensemble.perturbation import FusionMode, PerturbationPlan, check_views
 from ensemble.predictions import Predictions, check_min_confidence
 from pipelines.bundle import read_resolved
 from pipelines.committee_fit import open_data
@@ -20,8 +20,10 @@ from pipelines.drawing import Drawing
 from pipelines.drawing_place import check_place
 from pipelines.face_block import Shape
 from pipelines.face_stream import FaceStream, StoreStream, expand_inputs, open_stream
+from pipelines.home_path import expanded
 from pipelines.model_card import CARD
-from pipelines.prediction_file import PredictionWriter, check_output, prediction_frame
+from pipelines.output_place import check_file
+from pipelines.prediction_file import FORMATS, PredictionWriter, prediction_frame
 from pipelines.prediction_summary import Summary
 from pipelines.predictor import Predictor
 from pipelines.skip_report import SKIPPED, SkipReport
@@ -78,10 +80,15 @@ def predict_files(
     Raises:
         InputError: An input is wrong; no prediction file is written.
     """
-    _check(tta, batch_size, min_confidence, Path(out))
-    drawing = Drawing(None if draw is None else Path(draw).expanduser())
+    _check(tta, batch_size, min_confidence)
+    out, given = expanded(out), expand_inputs(inputs)
+    check_file(out, suffixes=FORMATS, inputs=given)
+    report = out.with_suffix(f".{SKIPPED}")
+    if on_bad == "skip":
+        check_file(report, suffixes=(".csv",), inputs=given)
+    drawing = Drawing(None if draw is None else expanded(draw))
     if drawing.folder is not None:
-        check_place(drawing.folder, expand_inputs(inputs))
+        check_place(drawing.folder, given)
     console, workspace = Console(quiet=quiet), Workspace()
     predictor = Predictor.load(committee, device=device, posteriors=posteriors)
     predictor.check_complete()
@@ -100,7 +107,7 @@ def predict_files(
     skipped = SkipReport() if on_bad == "skip" else None
     stream = _stream(inputs, predictor, detect, batch_size, classes, summary, drawing, skipped, console, workspace)
     drawing.plan(stream)
-    with PredictionWriter(Path(out)) as writer, console.bar("predicting", len(stream)) as bar:
+    with PredictionWriter(out) as writer, console.bar("predicting", len(stream)) as bar:
         for block in stream.blocks():
             probs, agreement = predictor.block(
                 block.faces, block.keys, plan=plan, tta=tta, vote=vote, calibrated=calibrated
@@ -125,7 +132,6 @@ def predict_files(
     _tell_missed(summary, console)
     _require_faces(summary, len(stream), skipped)
     if skipped:
-        report = Path(out).with_suffix(f".{SKIPPED}")
         skipped.write(report)
         console.note(f"{len(skipped):,} skipped, which cannot be read: {report}")
     return summary
@@ -148,13 +154,11 @@ def _require_faces(summary: Summary, images: int, skipped: SkipReport | None) ->
     )
 
 
-def _check(tta: int, batch_size: int, min_confidence: float | None, out: Path) -> None:
-    if tta < 1:
-        raise InputError(f"Expected `--tta` to be at least 1, but got {tta}.")
+def _check(tta: int, batch_size: int, min_confidence: float | None) -> None:
+    check_views(tta, name="--tta")
     if batch_size < 1:
         raise InputError(f"Expected `--batch-size` to be at least 1, but got {batch_size}.")
     check_min_confidence(min_confidence, name="--min-confidence")
-    check_output(out)
 
 
 def _stream(

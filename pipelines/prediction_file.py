@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from backbones.errors import InputError
 from ensemble.predictions import Predictions
 from pipelines.atomic import sweep_beside, sync_folder
+from pipelines.output_place import check_file
 
-__all__ = ["FORMATS", "PredictionWriter", "check_output", "prediction_frame"]
+__all__ = ["FORMATS", "PredictionWriter", "prediction_frame"]
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 _DIGITS = 6
@@ -64,19 +64,6 @@ def prediction_frame(
     return frame
 
 
-def check_output(path: Path) -> None:
-    """Refuse an output file before any work is done.
-
-    Raises:
-        InputError: Another format, or a folder that is absent or cannot be written to.
-    """
-    if path.suffix not in FORMATS:
-        raise InputError(f"Expected `--out` to end in one of {', '.join(FORMATS)}, but got {path.name!r}.")
-    folder = path.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"Expected `--out` to lie in a folder to write to, but got `{folder}`.")
-
-
 class PredictionWriter:
     """Writes blocks of rows; the file appears when all are written, and not at all after an error.
 
@@ -85,7 +72,7 @@ class PredictionWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        check_output(path)
+        check_file(path, suffixes=FORMATS)
         self.path = path
         self.rows = 0
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -120,13 +107,18 @@ class PredictionWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._parquet is not None:
-            self._parquet.close()
-        if kind is None and self.rows:
-            with self._temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            self._temporary.replace(self.path)
-            sync_folder(self.path.parent)
-        else:
+        try:
+            if self._parquet is not None:
+                self._parquet.close()
+            if kind is None and self.rows:
+                with self._temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+                self._temporary.replace(self.path)
+                sync_folder(self.path.parent)
+        except OSError as failure:
+            if failure.filename in (None, str(self._temporary)):
+                failure.filename = str(self.path)
+            raise
+        finally:
             with suppress(OSError):
                 self._temporary.unlink(missing_ok=True)

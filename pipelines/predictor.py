@@ -14,7 +14,7 @@ import torch
 from backbones.errors import InputError
 from ensemble.committee import Committee
 from ensemble.outside_spec import OUTSIDE
-from ensemble.perturbation import FusionMode, PerturbationPlan, fuse_views
+from ensemble.perturbation import FusionMode, PerturbationPlan, check_views, fuse_views
 from ensemble.predictions import Predictions, check_min_confidence
 from pipelines.bundle import SPEC, check_sealed, read_committee
 from pipelines.committee_folder import find_ready
@@ -144,13 +144,12 @@ class Predictor:
             Probabilities, with the share of members that agree with each label.
 
         Raises:
-            InputError: An image cannot be read, `tta` is below 1, `min_confidence` is not above 0 and at most 1, or an
-                outside member's answers are missing.
+            InputError: An image cannot be read, `tta` is below 1 or beyond all memory, `min_confidence` is not above 0
+                and at most 1, or an outside member's answers are missing.
         """
         check_min_confidence(min_confidence)
         calibrated = calibrated or min_confidence is not None
-        if tta < 1:
-            raise InputError(f"Expected `tta` to be at least 1, but got {tta}.")
+        check_views(tta)
         items = _listed(images)
         names = [_name(item, i) for i, item in enumerate(items)] if ids is None else list(map(str, ids))
         if len(names) != len(items):

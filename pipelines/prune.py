@@ -5,18 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from backbones.errors import InputError
 from ensemble.ablation import pruned
 from ensemble.estimate import OutOfFold
 from pipelines.atomic import write_json
-from pipelines.bundle import PRUNED, RESOLVED, read_json, unseal
+from pipelines.bundle import PRUNED, RESOLVED, unseal
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.fuse import fuse_stored, print_table, stored_facts, stored_tree
 from pipelines.lock import locked
+from pipelines.output_place import check_derived, whole_or_gone
 from pipelines.report import refresh_page
 from pipelines.stored_posteriors import stored_posteriors
-from pipelines.workspace import MANIFEST
 from pipelines.yaml_file import write_yaml
 
 __all__ = ["prune_committee"]
@@ -51,7 +50,7 @@ def prune_committee(
     """
     console, folder = Console(quiet=quiet), find_committee(committee)
     target = out or folder.with_name(f"{folder.name}-pruned")
-    _check_target(target, folder)
+    check_derived(target, folder, mark=PRUNED)
     content, node = stored_tree(folder)
     bank = stored_posteriors(folder, node.members)
     costs = None if budget_ms is None else _costs(folder, node.members, device, console)
@@ -67,8 +66,8 @@ def prune_committee(
     ]
     header = ("left out", "members", "nested", "nll", *(("ms",) if costs else ()))
     console.table(f"Committee {folder.name}: {len(node.members)} members", header, rows)
-    with locked(target):
-        _check_target(target, folder)  # a fit may have gone there meanwhile
+    with whole_or_gone(target), locked(target):
+        check_derived(target, folder, mark=PRUNED)  # a fit may have gone there meanwhile
         unseal(target)
         write_json(target / PRUNED, {"committee": folder.name})
         for name in smaller.members:
@@ -83,19 +82,6 @@ def prune_committee(
     print_table(console, target, fusion)
     console.note(f"committee: {target}")
     return target
-
-
-def _check_target(target: Path, folder: Path) -> None:
-    """Refuse a folder whose committee would be lost: the one that is pruned, or another that is not out of it."""
-    if target.resolve() == folder.resolve():
-        raise InputError(f"Expected `--out` to be another folder than that of the committee, but got `{target}`.")
-    if not any((target / name).is_file() for name in (MANIFEST, RESOLVED)):
-        return
-    if not (target / PRUNED).is_file() or read_json(target / PRUNED).get("committee") != folder.name:
-        raise InputError(
-            f"Expected `{target}` to be free for the smaller committee, but another one lies there. "
-            f"Name another folder with `--out`, or delete that one."
-        )
 
 
 def _costs(folder: Path, members: tuple[str, ...], device: str | None, console: Console) -> dict[str, float]:

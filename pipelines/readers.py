@@ -16,6 +16,7 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from backbones.registry import Registry
 from pipelines.file_tree import is_empty
+from pipelines.home_path import expanded
 from pipelines.listing import Listing
 from pipelines.skip_report import SkipReport
 
@@ -103,7 +104,7 @@ def require_source(source: Path | str) -> Path:
     Raises:
         InputError: There is no such file or folder, or nothing in it.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     if not path.exists():
         raise InputError(f"Expected `source` to be a file, a folder or `synthetic`, but found no such file: {path}.")
     if not (path.is_file() or path.is_dir()):

@@ -221,6 +221,9 @@ def record_look(workspace: Workspace, folder: Path, look: Mapping[str, Any], *, 
         look: Its number, when, who, which committee, and the accuracy.
         note: Told one line if there is no such run or the store fails; the folder has its own record.
     """
+    if not (folder / RUNS).is_file():
+        note("the look is not on an MLflow run: the committee was fitted without tracking")
+        return
     try:
         run = json.loads((folder / RUNS).read_text(encoding="utf-8"))["parent"]
         client = open_client(store_uri(workspace))

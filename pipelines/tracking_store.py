@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from backbones.errors import InputError
 from pipelines.environment import prepare_environment
 from pipelines.workspace import Workspace
 
-__all__ = ["EXPERIMENT", "experiment_id", "is_refusal", "make_place", "open_client", "store_uri"]
+__all__ = ["EXPERIMENT", "check_database", "experiment_id", "is_refusal", "make_place", "open_client", "store_uri"]
 
 EXPERIMENT = "ensemble"
 _KIND = "mlflow.experimentKind"
+_TABLE = "experiments"
+_PATIENCE = 30.0  # seconds that another process may hold the database
 _REFUSALS = (
     "BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "PERMISSION_DENIED", "RESOURCE_ALREADY_EXISTS",
     "RESOURCE_DOES_NOT_EXIST", "UNAUTHENTICATED", "FEATURE_DISABLED", "NOT_IMPLEMENTED",
@@ -39,12 +43,18 @@ def store_uri(workspace: Workspace) -> str:
 
 
 def open_client(uri: str) -> Any:
-    """A client of the store, and of the model registry in it."""
+    """A client of the store, and of the model registry in it.
+
+    Raises:
+        InputError: The store is a file that is no database of MLflow's.
+    """
     prepare_environment()
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # warns of environments without pip
     if uri.startswith("sqlite:///"):
-        make_place(Path(uri.removeprefix("sqlite:///")))
+        path = Path(uri.removeprefix("sqlite:///"))
+        make_place(path)
+        check_database(path)
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -53,6 +63,30 @@ def open_client(uri: str) -> Any:
 def make_place(path: Path) -> None:
     """Make the folder of a store's file, which MLflow does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def check_database(path: Path) -> None:
+    """Refuse a file that MLflow would try to open for minutes, or fail on in words of its own.
+
+    Raises:
+        InputError: It is a folder, no database, a damaged one, or one of another program.
+    """
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)) as database:
+            found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        if "locked" in str(error):
+            return  # by one that is at work on it
+        found, tables = str(error), {_TABLE}
+    if found != "ok" or (tables and _TABLE not in tables):
+        reason = found if found != "ok" else "its tables are those of another program"
+        raise InputError(
+            f"Expected `{path}` to be MLflow's database, but got: {reason}. Restore it from a copy, or move it away: "
+            f"a new one is made, and committees stay as they are."
+        )
 
 
 def experiment_id(client: Any, workspace: Workspace) -> str:

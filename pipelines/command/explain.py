@@ -48,7 +48,7 @@ def explain(
     out: Annotated[Optional[Path], typer.Option(help="Folder of the sheets [COMMITTEE/explain].")] = None,  # noqa: UP045
     device: Device = None,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log the sheets to MLflow.")] = True,
-    seed: Annotated[int, typer.Option(help="Seed of a random choice, of noise and shifts.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of a random choice, of noise and shifts.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Draw what a committee looks at: maps on faces, filters, dreams.

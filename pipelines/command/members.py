@@ -29,7 +29,7 @@ def members_check(
     overfit: Annotated[
         bool, typer.Option("--overfit", help="Let every member learn a few faces by heart, the sanity check.")
     ] = False,
-    faces: Annotated[int, typer.Option(min=2, help="How many faces, for --overfit.")] = 50,
+    faces: Annotated[int, typer.Option(min=2, max=10_000, help="How many faces, for --overfit.")] = 50,
     data: Annotated[Optional[str], typer.Option(help="Where they come from [synthetic].")] = None,  # noqa: UP045
 ) -> None:
     """Build every member of the files: parameters, output shape and initial loss."""

@@ -11,10 +11,11 @@ from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.explain.case import Case, Sheet, make_case
 from pipelines.explain.faces import Choice, ShownFaces, chosen_faces, given_faces
-from pipelines.explain.index import SheetFolder
+from pipelines.explain.index import SheetFolder, check_folder
 from pipelines.explain.map_sheet import MapSheets
 from pipelines.explain.network_sheet import activation_sheet, ascent_sheet, dream_sheet, filter_sheet
 from pipelines.explain.subject import Subject
+from pipelines.home_path import expanded
 from pipelines.predictor import Predictor
 from pipelines.workspace import Workspace
 
@@ -63,6 +64,8 @@ def explain_faces(
         InputError: A name is unknown, nothing can be explained, or there are no faces.
     """
     console, workspace, folder = Console(quiet=quiet), Workspace(), find_committee(committee)
+    target = _default_place(folder) if out is None else expanded(out)
+    check_folder(target)
     predictor = Predictor.load(folder, device=device)
     everyone = {name: Subject(name=name, member=member) for name, member in predictor.members.items()}
     subjects = tuple(everyone[name] for name in (dict.fromkeys(members) or everyone))
@@ -80,7 +83,7 @@ def explain_faces(
         expression=expression, seed=seed,
     )  # fmt: skip
     _tell_silent(predictor, shown, console)
-    place = SheetFolder(out or _default_place(folder), case.describe())
+    place = SheetFolder(target, case.describe())
     _make(case, methods, place, console)
     if track:
         from pipelines.explain.tracking import log_sheets

@@ -13,11 +13,21 @@ from typing import Any
 
 from pipelines.atomic import replacing, write_json, write_text
 from pipelines.explain.case import Sheet
+from pipelines.output_place import check_own
 
-__all__ = ["INDEX", "SheetFolder"]
+__all__ = ["INDEX", "SheetFolder", "check_folder"]
 
 INDEX = "index.json"
 _FORMAT = "ensemble explain 1"
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder in which other files than earlier sheets lie.
+
+    Raises:
+        InputError: There are such files, or it is a file.
+    """
+    check_own(folder, mark=INDEX, kind=_FORMAT)
 
 
 class SheetFolder:

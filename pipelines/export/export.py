@@ -23,6 +23,7 @@ from pipelines.export.faces import compared_faces
 from pipelines.export.parity import TOLERANCE, Parity, Speed, compare, measure
 from pipelines.export.program import GraphError, make_program, with_facts
 from pipelines.export.session import Session
+from pipelines.home_path import expanded
 from pipelines.predictor import Predictor
 from pipelines.workspace import Workspace
 
@@ -91,7 +92,7 @@ def export_committee(
     predictor = Predictor.load(folder, device="cpu")
     name = str(read_json(folder / REPORT).get("name", folder.name))
     wanted = single_members(predictor, members) if members else [whole_committee(predictor, name)]
-    paths = _places(None if out is None else Path(out).expanduser(), [one.name for one in wanted])
+    paths = _places(None if out is None else expanded(out), [one.name for one in wanted])
     faces, source = compared_faces(predictor, data, console=console, workspace=workspace)
     ready = []
     with console.bar("exporting", len(wanted)) as bar:

@@ -14,6 +14,7 @@ from backbones.parameter import Count, Fraction, Natural
 from ensemble.expression import canonical_classes, canonical_expression
 from pipelines.csv_table import read_csv
 from pipelines.file_tree import file_names, open_file
+from pipelines.home_path import expanded
 from pipelines.image_tree import (
     class_of,
     classes_of,
@@ -64,7 +65,7 @@ class ClassFolder:
         """Whether images lie in folders of which at least two are named after expressions."""
         if not holds_files(source):
             return False
-        found = {canonical_expression(class_of(name)[0]) for name in images_in(Path(source).expanduser())} - {None}
+        found = {canonical_expression(class_of(name)[0]) for name in images_in(expanded(source))} - {None}
         return len(found) >= 2
 
     def fingerprint(self, source: Path | str) -> str:

@@ -18,6 +18,7 @@ from backbones.parameter import Count, Fraction, Natural
 from ensemble.expression import EXPRESSIONS, class_index
 from pipelines.csv_file import BOM, find_csv, open_csv, split_line, table_lines
 from pipelines.fingerprint import digest_file
+from pipelines.home_path import expanded
 from pipelines.listing import Listing
 from pipelines.pixel_text import parse_pixels
 from pipelines.readers import READERS, require_source
@@ -94,7 +95,7 @@ class FerCsv:
     @classmethod
     def claims(cls, source: Path | str) -> bool:
         """Whether the source is, or holds, a csv with the columns `emotion` and `pixels`."""
-        path = Path(source).expanduser()
+        path = expanded(source)
         return path.exists() and find_csv(path, _COLUMNS) is not None
 
     def fingerprint(self, source: Path | str) -> str:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from backbones.parameter import Count
 from ensemble.expression import canonical_classes
+from pipelines.home_path import expanded
 from pipelines.image_tree import (
     classes_of,
     common_shape,
@@ -50,7 +51,7 @@ class FerFolder:
         """Whether the first images are named as in FER2013."""
         if not holds_files(source):
             return False
-        first = images_in(Path(source).expanduser())[:_PEEK]
+        first = images_in(expanded(source))[:_PEEK]
         return bool(first) and all(_prefix(name) in _SPLITS for name in first)
 
     def fingerprint(self, source: Path | str) -> str:

@@ -82,7 +82,7 @@ def test_packing_again_replaces_the_pack(tiny: Path, cli: Any) -> None:
     [
         (("--mib", "0.01"), "room for at least one member"),
         (("--out", str(TINY)), "another folder than that of the committee"),
-        (("--out", "other"), "another committee lies there"),
+        (("--out", "other"), "other files lie there"),
         (("--data", "absent.csv"), "absent.csv"),
     ],
 )

@@ -40,14 +40,14 @@ def test_a_committee_is_never_lost_to_a_smaller_one(tiny: Path, tmp_path: Path) 
     for missing in (None, "manifest.json"):  # finished or not
         if missing:
             (other / missing).unlink()
-        with pytest.raises(InputError, match=r"but another one lies there\. Name another folder with `--out`"):
+        with pytest.raises(InputError, match=r"but other files lie there\. Name another folder with `--out`"):
             prune_committee(whole, count=1, out=other, quiet=True)
         assert sorted(path.name for path in (other / "members").iterdir()) == sorted(
             path.name for path in (whole / "members").iterdir()
         )
     assert changed_files(whole) == []
     smaller = prune_committee(whole, count=1, out=tmp_path / "smaller", quiet=True)
-    with pytest.raises(InputError, match="but another one lies there"):
+    with pytest.raises(InputError, match="but other files lie there"):
         prune_committee(tiny / "mlruns" / "committees" / "tiny", count=1, out=smaller, quiet=True)
 
 
