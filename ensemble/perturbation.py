@@ -118,10 +118,10 @@ def check_views(count: int, *, name: str = "tta") -> None:
     Raises:
         InputError: It is below 1 or above `MOST_VIEWS`.
     """
-    if not 1 <= count <= MOST_VIEWS:
-        raise InputError(
-            f"Expected `{name}` to be at least 1 and at most {MOST_VIEWS:,}, but got {count}. 1 means the face alone."
-        )
+    if count < 1:
+        raise InputError(f"Expected `{name}` to be at least 1, but got {count}. 1 means the face alone.")
+    if count > MOST_VIEWS:
+        raise InputError(f"Expected `{name}` to be at most {MOST_VIEWS:,}, but got {count}. Ten are plenty.")
 
 
 def fuse_views(probs: npt.ArrayLike, mode: FusionMode = "mean_probability") -> Probs:

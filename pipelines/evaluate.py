@@ -26,6 +26,7 @@ from ensemble.data_spec import DataSpec
 from ensemble.estimate import nested_probs
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
+from ensemble.perturbation import check_views
 from pipelines.atomic import replacing, write_text
 from pipelines.bundle import COMMITTEE, REPORT, read_committee, read_json, read_resolved
 from pipelines.console import Console
@@ -77,8 +78,7 @@ def evaluate_committee(
         raise InputError("Expected `--classes` beside `--data` only: the committee's own faces have its classes.")
     content = read_resolved(folder)
     views = int(content["views"]) if tta is None else tta
-    if views < 1:
-        raise InputError(f"Expected `--tta` to be at least 1, but got {views}.")
+    check_views(views, name="--tta")
     own_faces = split == "validation" and data is None
     if own_faces and views == int(content["views"]):
         answers = stored_answers(folder, seed=int(content["seed"]))
