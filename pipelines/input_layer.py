@@ -36,7 +36,7 @@ class InputLayer(nn.Module):
 
     def __init__(self, spec: InputSpec, *, face_size: int, convention: Normalization | None) -> None:
         super().__init__()
-        self.channels = spec.channels
+        self.channels, self.face_size = spec.channels, face_size
         self.size = spec.size or face_size
         self.resampled = spec.crop or self.size
         self.interpolation = spec.interpolation
@@ -55,8 +55,12 @@ class InputLayer(nn.Module):
         return self.normalizer.state()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` gave."""
-        self.normalizer.load_state(state)
+        """Restore what `state` gave.
+
+        Raises:
+            InputError: It is of other faces than those of this layer.
+        """
+        self.normalizer.load_state(state, (self.channels, self.face_size, self.face_size))
 
     def forward(self, faces: Tensor) -> Tensor:
         """(B, H, W) or (B, H, W, 3) uint8 to (B, channels, size, size) float32; of a larger face the central window."""

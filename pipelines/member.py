@@ -135,7 +135,10 @@ class Member:
             raise InputError(
                 f"Expected `{weights}` to hold the member's weights, but got: {reason_of(error)}"
             ) from None
-        member.input_layer.load_state(content["input_state"])
+        try:
+            member.input_layer.load_state(content["input_state"])
+        except InputError as error:
+            raise InputError(f"{folder / SPEC}: input_state: {error}") from None
         return member if class_map is None else replace(member, classes=class_map.target, class_map=class_map)
 
     @property

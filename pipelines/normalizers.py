@@ -33,8 +33,16 @@ class Normalizer:
         """What was learned, as JSON."""
         return {}
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` gave."""
+    def load_state(self, state: dict[str, Any], shape: tuple[int, int, int]) -> None:
+        """Restore what `state` gave.
+
+        Args:
+            state: What was learned.
+            shape: (C, H, W) of the faces that it was learned from.
+
+        Raises:
+            InputError: It is of faces of another shape, or of none.
+        """
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float pixel values 0..255 at the faces' own size, to the same shape."""

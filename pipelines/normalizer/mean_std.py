@@ -10,9 +10,13 @@ import torch
 from torch import Tensor
 
 from backbones.contract import Normalization
+from backbones.errors import InputError
 from pipelines.normalizers import NORMALIZERS, Normalizer
 
 __all__ = ["MeanStd"]
+
+_GREY_LEVELS = {"mean": (0.0, 255.0), "std": (1e-6, 255.0)}
+"""What pixels can have, to the digits that are kept."""
 
 
 @NORMALIZERS.register("mean_std")
@@ -42,8 +46,18 @@ class MeanStd(Normalizer):
         """Means and deviations in grey levels: a number per channel, or rows of numbers per channel."""
         return {"mean": self.mean, "std": self.std}
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore them."""
+    def load_state(self, state: dict[str, Any], shape: tuple[int, int, int]) -> None:
+        """Restore them, if they are those of faces (C, H, W)."""
+        wanted = shape if self.per == "pixel" else shape[:1]
+        for key, (least, most) in _GREY_LEVELS.items():
+            try:
+                values = torch.tensor(state[key], dtype=torch.float32)
+            except (TypeError, ValueError, RuntimeError, KeyError, OverflowError):
+                raise InputError(f"Expected `{key}` to hold numbers, but it does not.") from None
+            if values.shape != wanted:
+                raise InputError(f"Expected `{key}` to be of shape {wanted}, but got {tuple(values.shape)}.")
+            if not ((values >= least) & (values <= most)).all():  # NaN is not either
+                raise InputError(f"Expected `{key}` to be from {least:g} to {most:g} grey levels, but it is not.")
         self.mean, self.std = list(state["mean"]), list(state["std"])
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +16,19 @@ from pipelines.normalizer.intensity import normalize_intensity
 from pipelines.normalizers import NORMALIZERS
 
 CONVENTION = Normalization(mean=(120.0, 110.0, 100.0), std=(60.0, 50.0, 40.0))
+STATES: tuple[tuple[Any, Any, str], ...] = (
+    ([1.0, 2.0, 3.0], [1.0], "Expected `mean` to be of shape (1,), but got (3,)"),
+    ([1.0], [0.0], "Expected `std` to be from 1e-06 to 255"),
+    ([1.0], [1e-320], "Expected `std` to be from"),
+    ([1.0], [-1.0], "Expected `std` to be from"),
+    ([float("nan")], [1.0], "Expected `mean` to be from 0 to 255"),
+    ([1e300], [1.0], "Expected `mean` to be from"),
+    ([[[1.0]]], [1.0], "Expected `mean` to be of shape (1,), but got (1, 1, 1)"),
+    (["1"], [1.0], "Expected `mean` to hold numbers"),
+    ([1.0], [[1.0], 2.0], "Expected `std` to hold numbers"),
+    (3, [1.0], "Expected `mean` to be of shape"),
+    (None, [1.0], "Expected `mean` to hold numbers"),
+)
 
 
 def grey(count: int = 6, size: int = 24) -> np.ndarray:
@@ -109,3 +124,19 @@ def test_grey_as_rgb_and_back_is_the_same_face() -> None:
     layer.fit(grey())
     colour = np.repeat(grey()[..., None], 3, axis=3)
     assert torch.allclose(layer(torch.from_numpy(colour)), layer(torch.from_numpy(grey())), atol=1e-5)
+
+
+@pytest.mark.parametrize(("mean", "std", "message"), STATES)
+def test_an_input_state_is_that_of_such_faces(mean: Any, std: Any, message: str) -> None:
+    layer = InputLayer(InputSpec(), face_size=8, convention=None)
+    with pytest.raises(InputError) as refusal:
+        layer.load_state({"mean": mean, "std": std})
+    assert message in str(refusal.value)
+
+
+def test_the_state_of_a_mean_face_is_of_its_size() -> None:
+    spec = InputSpec.model_validate({"channels": 3, "normalize": {"kind": "mean_std", "per": "pixel"}})
+    state = {key: np.ones((3, 8, 8)).tolist() for key in ("mean", "std")}
+    InputLayer(spec, face_size=8, convention=None).load_state(state)
+    with pytest.raises(InputError, match=r"of shape \(3, 9, 9\), but got \(3, 8, 8\)"):
+        InputLayer(spec, face_size=9, convention=None).load_state(state)
