@@ -19,6 +19,7 @@ from ensemble.calibration import calibrated
 from ensemble.committee_spec import CommitteeNode
 from ensemble.expression import EXPRESSIONS
 from ensemble.fold import stratified_folds
+from ensemble.rule.temperature import COLDEST, HOTTEST
 from ensemble.rules import RULES, FusionRule, Labels, Probs, check_labels, check_probs
 
 __all__ = ["FORMAT", "Committee", "FittedNode", "cross_fit", "fit_node"]
@@ -67,7 +68,7 @@ class Committee:
         temperature: What its probabilities are to be scaled by to mean what they say; None if that was not looked into.
 
     Raises:
-        InputError: The temperature is no positive number.
+        InputError: The temperature is none that a fit can find.
     """
 
     root: FittedNode
@@ -76,8 +77,11 @@ class Committee:
 
     def __post_init__(self) -> None:
         known = self.temperature
-        if known is not None and not (isinstance(known, int | float) and 0.0 < known < float("inf")):
-            raise InputError(f"Expected `temperature` of the committee to be a positive number, but got {known!r}.")
+        if known is not None and not (isinstance(known, int | float) and COLDEST <= known <= HOTTEST):
+            raise InputError(
+                f"Expected `temperature` of the committee to be a number from {COLDEST:g} to {HOTTEST:g}, "
+                f"but got {known!r}. `ensemble fuse` fits it anew."
+            )
 
     @classmethod
     def fit(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from backbones.errors import InputError
 from ensemble.metric import FLOOR
 from ensemble.rules import RULES, FusionRule, Labels, Probs
 
-__all__ = ["Temperature", "best_temperature", "scaled"]
+__all__ = ["COLDEST", "HOTTEST", "Temperature", "best_temperature", "scaled"]
+
+COLDEST, HOTTEST = 0.01, 100.0
+"""No committee is read that has others: far outside what a fit can find, powers overflow."""
 
 _RANGE = (0.05, 20.0)
 _STEPS, _TOLERANCE, _FLAT = 100, 1e-12, 1e-300
@@ -35,6 +40,20 @@ class Temperature(FusionRule):
     def members(self) -> int | None:
         """Number of members the rule was fitted on."""
         return len(self.temperatures_) if self.fitted else None
+
+    def load_state(self, state: Mapping[str, Any]) -> Self:
+        """Take over what `state` returned.
+
+        Raises:
+            InputError: The state lacks the temperatures, or one is none that a fit can find.
+        """
+        super().load_state(state)
+        if not ((self.temperatures_ >= COLDEST) & (self.temperatures_ <= HOTTEST)).all():
+            raise InputError(
+                f"Expected `temperatures` of the rule `{self.name}` to be from {COLDEST:g} to {HOTTEST:g}, "
+                f"but got {state['temperatures']!r}. `ensemble fuse` fits them anew."
+            )
+        return self
 
     def _fit(self, probs: Probs, labels: Labels) -> None:
         self.temperatures_ = np.array([best_temperature(own, labels) for own in probs])
