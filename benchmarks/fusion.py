@@ -54,7 +54,10 @@ def make_committee(folder: Path) -> None:
     write_json(folder / COMMITTEE, Committee.fit(node, posteriors, labels).to_json())
     write_json(folder / REPORT, {"name": "drawn"})
     members = [{"name": name} for name in posteriors]
-    write_yaml(folder / "committee.yaml", {"name": "drawn", "seed": 0, "members": members, "committee": node.tree()})
+    write_yaml(folder / "committee.yaml", {
+        "name": "drawn", "data": {"source": "synthetic"}, "views": 1, "seed": 0, "members": members,
+        "committee": node.tree(),
+    })  # fmt: skip
     seal(folder, members=list(posteriors))
 
 

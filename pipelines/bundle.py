@@ -17,6 +17,7 @@ from backbones.limits import JSON_BYTES, check_size
 from ensemble.canonical import digest_of
 from ensemble.committee import Committee
 from pipelines.atomic import CHECKSUM, write_checked_json
+from pipelines.bundle_content import ReportContent, ReportFacts, ResolvedContent, check_content
 from pipelines.fingerprint import digest_file
 from pipelines.workspace import MANIFEST, next_number
 from pipelines.yaml_file import read_yaml
@@ -36,7 +37,9 @@ __all__ = [
     "changed_files",
     "check_sealed",
     "read_committee",
+    "read_facts",
     "read_json",
+    "read_report",
     "read_resolved",
     "seal",
     "sealed_files",
@@ -62,8 +65,10 @@ PAGE = "report.html"
 """Not sealed: it is drawn anew when there is more to show, which leaves the committee as it is."""
 
 WEIGHTS = "weights.safetensors"
+_FACTS = ("name", "data", "device", "environment", "notes")
 _NOT_SEALED = {MANIFEST, PAGE, "tracking.json", "tracking-spool.jsonl", ".lock"}
 _FORMAT = "ensemble bundle 1"
+_MEND = "Mend it, restore it from a copy, or run the same `ensemble fit` again, which writes it anew."
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -95,17 +100,54 @@ def read_committee(folder: Path) -> Committee:
         InputError: They are absent or damaged.
     """
     check_sealed(folder, [COMMITTEE])
-    return Committee.from_json(read_json(folder / COMMITTEE))
+    content = read_json(folder / COMMITTEE)
+    try:
+        return Committee.from_json(content)
+    except InputError as error:
+        raise InputError(f"{folder / COMMITTEE}: {error}") from None
 
 
-def read_resolved(folder: Path) -> dict[str, Any]:
-    """A finished committee's YAML, which has not been edited since its rules were fitted.
+def read_resolved(folder: Path, *, edited: bool = False) -> dict[str, Any]:
+    """A finished committee's YAML, as it stands there.
+
+    Args:
+        folder: The committee's.
+        edited: Whether it may have been edited since the rules were fitted.
 
     Raises:
-        InputError: It is absent or has changed.
+        InputError: It is absent, has changed, or says what no committee is.
     """
-    check_sealed(folder, [RESOLVED])
-    return read_yaml(folder / RESOLVED)
+    if not edited:
+        check_sealed(folder, [RESOLVED])
+    content = read_yaml(folder / RESOLVED)
+    check_content(ResolvedContent, content, folder / RESOLVED, remedy=_MEND)
+    return content
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """A committee's report: a row for every member and every rule.
+
+    Raises:
+        InputError: It is absent, damaged, or says what no fit does.
+    """
+    content = read_json(folder / REPORT)
+    check_content(ReportFacts, content, folder / REPORT, remedy=_MEND)
+    check_content(
+        ReportContent, content, folder / REPORT, remedy=f"`ensemble fuse --committee {folder}` writes it anew."
+    )
+    return content
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What a committee's report says beside its numbers, which may be those of other rules.
+
+    Raises:
+        InputError: It is absent or damaged, has changed, or says what no fit does.
+    """
+    check_sealed(folder, [REPORT])
+    content = read_json(folder / REPORT)
+    check_content(ReportFacts, content, folder / REPORT, remedy=_MEND)
+    return {key: content[key] for key in _FACTS if key in content}
 
 
 def check_sealed(folder: Path, names: Iterable[str]) -> None:

@@ -20,8 +20,9 @@ from pipelines.bundle import (
     RESOLVED,
     SPEC,
     changed_files,
-    check_sealed,
+    read_facts,
     read_json,
+    read_resolved,
     seal,
     unseal,
 )
@@ -31,7 +32,7 @@ from pipelines.lock import locked
 from pipelines.origin import stored_origins
 from pipelines.stored_posteriors import StoredPosteriors, save_held_out, stored_posteriors
 from pipelines.workspace import Workspace
-from pipelines.yaml_file import read_yaml, write_yaml
+from pipelines.yaml_file import write_yaml
 
 __all__ = [
     "Fusion",
@@ -39,7 +40,6 @@ __all__ = [
     "fuse_stored",
     "print_table",
     "stored_evidence",
-    "stored_facts",
     "stored_tree",
 ]
 
@@ -134,7 +134,7 @@ def _fuse_again(folder: Path, console: Console, *, rule: str | None, groups: str
     chosen = rule is not None or groups is not None
     if chosen:
         node = _chosen_tree(folder, node.members, rule=rule, groups=groups)
-    facts = stored_facts(folder)
+    facts = read_facts(folder)
     if chosen or asks_for_groups(content["committee"]):
         for note in group_notes(node):
             console.note(note)
@@ -144,11 +144,19 @@ def _fuse_again(folder: Path, console: Console, *, rule: str | None, groups: str
 
 
 def stored_tree(folder: Path) -> tuple[dict[str, Any], CommitteeNode]:
-    """A committee's YAML, and the tree in it."""
-    content = read_yaml(folder / RESOLVED)
+    """A committee's YAML, and the tree in it.
+
+    Raises:
+        InputError: It is absent, says what no committee is, or the tree is wrong.
+    """
+    content = read_resolved(folder, edited=True)
     groups = {m["name"]: m.get("groups", ()) for m in content["members"]}
     evidence = stored_evidence(folder, tuple(groups)) if asks_for_groups(content["committee"]) else None
-    return content, resolve_committee(content["committee"], groups, evidence=evidence)
+    try:
+        return content, resolve_committee(content["committee"], groups, evidence=evidence)
+    except InputError as error:
+        lines = "".join(f"\n  {RESOLVED}: {line}" for line in str(error).splitlines())
+        raise InputError(f"Expected `{folder / RESOLVED}` to hold a tree of rules, but it does not:{lines}") from None
 
 
 def stored_evidence(folder: Path, members: Sequence[str]) -> Evidence:
@@ -168,13 +176,6 @@ def _chosen_tree(folder: Path, members: Sequence[str], *, rule: str | None, grou
         return resolve_committee({**tree, "groups": groups}, flat, "-", evidence=stored_evidence(folder, members))
     except InputError as error:  # the keys are options here: "-.rule: …" is "--rule: …"
         raise InputError(re.sub(r"^-\.", "--", str(error), flags=re.MULTILINE)) from None
-
-
-def stored_facts(folder: Path) -> dict[str, Any]:
-    """What a committee's report says beside its numbers."""
-    kept = ("name", "data", "device", "environment", "notes")
-    check_sealed(folder, [REPORT])
-    return {key: value for key, value in read_json(folder / REPORT).items() if key in kept}
 
 
 def print_table(console: Console, folder: Path, fusion: Fusion) -> None:

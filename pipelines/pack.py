@@ -31,6 +31,7 @@ from pipelines.bundle import (
     RESOLVED,
     SPEC,
     WEIGHTS,
+    read_facts,
     read_json,
     seal,
     unseal,
@@ -42,7 +43,7 @@ from pipelines.console import Console
 from pipelines.device import choose_device
 from pipelines.fingerprint import digest_file
 from pipelines.folded_member import load_member
-from pipelines.fuse import fuse_stored, print_table, stored_facts, stored_tree
+from pipelines.fuse import fuse_stored, print_table, stored_tree
 from pipelines.lock import locked
 from pipelines.member import read_spec_file
 from pipelines.member_fit import FitData
@@ -112,7 +113,7 @@ def pack_committee(
             for member in members:
                 _pack_member(folder, target, str(member["name"]), validation, content, device)
                 bar.advance(1)
-        facts = {**stored_facts(folder), "name": target.name}
+        facts = {**read_facts(folder), "name": target.name}
         facts["data"] = {**facts["data"], "source": source["source"]}
         fusion = fuse_stored(target, node, seed=int(content["seed"]), facts=facts, every_rule=False)
         _describe(target, node, content)
@@ -163,8 +164,10 @@ def _validation(folder: Path, content: Mapping[str, Any], data: str | None, cons
     spec = DataSpec.model_validate(content["data"] if data is None else {**content["data"], "source": data})
     store = open_data(spec, Workspace(), console)
     faces = FitData(train=store.split("train"), validation=store.split("validation"))
-    digest = stored_facts(folder)["data"].get("digest")
-    if digest != faces.digest:
+    known = read_facts(folder).get("data")
+    if known is None:
+        raise InputError(f"Expected `{folder / REPORT}` to say what data it is of, but it does not. Fit it again.")
+    if known["digest"] != faces.digest:
         raise InputError(
             f"Expected the faces that `{folder}` was fitted on, but `{spec.source}` holds others. Name them: `--data`."
         )

@@ -8,10 +8,10 @@ from pathlib import Path
 from ensemble.ablation import pruned
 from ensemble.estimate import OutOfFold
 from pipelines.atomic import write_json
-from pipelines.bundle import PRUNED, RESOLVED, unseal
+from pipelines.bundle import PRUNED, RESOLVED, read_facts, unseal
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
-from pipelines.fuse import fuse_stored, print_table, stored_facts, stored_tree
+from pipelines.fuse import fuse_stored, print_table, stored_tree
 from pipelines.lock import locked
 from pipelines.output_place import check_derived, whole_or_gone
 from pipelines.report import refresh_page
@@ -76,7 +76,7 @@ def prune_committee(
             shutil.copytree(folder / "members" / name, target / "members" / name)
         members = [m for m in content["members"] if m["name"] in smaller.members]
         write_yaml(target / RESOLVED, {**content, "name": target.name, "members": members, "committee": smaller.tree()})
-        facts = {**stored_facts(folder), "name": target.name}
+        facts = {**read_facts(folder), "name": target.name}
         fusion = fuse_stored(target, smaller, seed=int(content["seed"]), facts=facts)
         refresh_page(target, fusion.bank)
     print_table(console, target, fusion)

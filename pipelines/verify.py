@@ -13,18 +13,19 @@ import torch
 
 from backbones.errors import InputError
 from ensemble.bank import SplitPosteriors, load_posteriors
-from ensemble.committee_spec import CommitteeNode, resolve_committee
+from ensemble.committee_spec import CommitteeNode
 from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import PerturbationPlan
-from pipelines.bundle import COMMITTEE, PACK, POSTERIORS, changed_files, read_json, read_resolved
+from pipelines.bundle import COMMITTEE, PACK, POSTERIORS, changed_files, read_json
 from pipelines.committee_fit import open_data
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.device import choose_device
 from pipelines.face_store import FaceStore
 from pipelines.folded_member import FoldedMember, load_member
+from pipelines.fuse import stored_tree
 from pipelines.leaderboard import rule_estimates
 from pipelines.machine import machine_facts
 from pipelines.member import Member, read_spec_file
@@ -111,7 +112,7 @@ def verify_committee(
     if (folder / PACK).is_file():
         console.result(f"{folder}: its files are verified; a pack holds no posteriors to compare")
         return []
-    content = read_resolved(folder)
+    content, node = stored_tree(folder)
     members = tuple(member["name"] for member in content["members"])
     checks = [Check(member=name, note="files only") for name in members]
     if faces:
@@ -122,7 +123,7 @@ def verify_committee(
         for c in checks
         if c.differs
     ]
-    wrong += _refitted(folder, content)
+    wrong += _refitted(folder, node, seed=int(content["seed"]))
     if wrong:
         raise InputError(_refused(folder, wrong))
     console.result(f"{folder}: verified")
@@ -230,12 +231,9 @@ def _images(faces: Faces, ids: npt.NDArray[np.str_]) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(faces.images[[places[str(name)] for name in ids]])
 
 
-def _refitted(folder: Path, content: Mapping[str, Any]) -> list[str]:
+def _refitted(folder: Path, node: CommitteeNode, *, seed: int) -> list[str]:
     """Fit the rules again on the stored posteriors; says where the result is another."""
-    stored, seed = read_json(folder / COMMITTEE), int(content["seed"])
-    node: CommitteeNode = resolve_committee(
-        content["committee"], {member["name"]: member.get("groups", ()) for member in content["members"]}
-    )
+    stored = read_json(folder / COMMITTEE)
     bank = stored_posteriors(folder, node.members)
     estimate = rule_estimates(
         node, bank.posteriors, bank.labels, seed=seed, every_rule=False, fit_on=bank.out_of_fold

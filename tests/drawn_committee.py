@@ -57,7 +57,7 @@ def make_committee(
     flat: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
     node = resolve_committee(tree or {"rule": "log_likelihood"}, flat)
     write_yaml(folder / "committee.yaml", {
-        "name": folder.name, **({"data": data} if data else {}), "seed": 0, "views": 1,
+        "name": folder.name, "data": data or {"source": "synthetic"}, "seed": 0, "views": 1,
         "members": [{"name": name} for name in names], "committee": node.tree(),
     })  # fmt: skip
     facts = {"name": folder.name, "data": {"source": "synthetic", "digest": "0" * 64}, "device": "CPU", "notes": ["so"]}

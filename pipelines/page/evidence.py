@@ -11,12 +11,12 @@ from typing import Any
 
 from backbones.errors import InputError
 from ensemble.committee import Committee
-from pipelines.bundle import COMMITTEE, HISTORY, REPORT, RESOLVED, SPEC, read_committee, read_json
+from pipelines.bundle import COMMITTEE, HISTORY, REPORT, SPEC, read_committee, read_json, read_report, read_resolved
+from pipelines.bundle_content import EvaluationContent, check_content
 from pipelines.evaluation import Answers
 from pipelines.fingerprint import digest_file
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import StoredPosteriors, stored_posteriors
-from pipelines.yaml_file import read_yaml
 
 __all__ = ["Evidence", "read_evidence"]
 
@@ -80,17 +80,15 @@ def read_evidence(folder: Path, *, bank: StoredPosteriors | None = None) -> Evid
     Raises:
         InputError: A file of it is absent or damaged, or its report is none of `ensemble fit` or `ensemble fuse`.
     """
-    committee, report = read_committee(folder), read_json(folder / REPORT)
+    committee, report = read_committee(folder), read_report(folder)
     names = committee.members
-    if {row.get("name") for row in report.get("members", ())} != set(names) or "committee" not in report.get(
-        "rules", {}
-    ):
+    if {row["name"] for row in report["members"]} != set(names) or "committee" not in report["rules"]:
         raise InputError(
             f"Expected `{folder / REPORT}` to have a row for every member and for the committee, but it has not. "
             f"`ensemble fuse --committee {folder}` writes it anew."
         )
     bank = bank or stored_posteriors(folder, names)
-    resolved = read_yaml(folder / RESOLVED)
+    resolved = read_resolved(folder, edited=True)
     return Evidence(
         folder=folder,
         date=datetime.fromtimestamp((folder / COMMITTEE).stat().st_mtime, UTC),
@@ -126,8 +124,10 @@ def _evaluation(folder: Path) -> Record:
     if not path.is_file():
         return {}
     content = read_json(path)
-    known = content.get("committee_sha256")
-    return content if known in (None, digest_file(folder / COMMITTEE)) else {}
+    if content.get("committee_sha256") not in (None, digest_file(folder / COMMITTEE)):
+        return {}
+    check_content(EvaluationContent, content, path, remedy="`ensemble evaluate` writes it anew.")
+    return content
 
 
 def _lines(path: Path) -> int:

@@ -82,10 +82,7 @@ def own_faces(resolved: Mapping[str, Any], bank: StoredPosteriors, *, cache: Pat
     Raises:
         InputError: They are not here any more, or are others.
     """
-    try:
-        spec = DataSpec.model_validate(resolved["data"])
-    except (KeyError, ValueError):
-        raise InputError("Expected `committee.yaml` to say where the faces are, but it does not.") from None
+    spec = DataSpec.model_validate(resolved["data"])
     store = load_faces(
         spec.source, reader=spec.reader, options=spec.options, votes=None if spec.votes is None else Path(spec.votes),
         align=spec.align, classes=spec.classes, on_bad=spec.on_bad, cache=cache, make=decode,
