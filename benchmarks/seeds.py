@@ -32,11 +32,12 @@ from pipelines.console import Console
 from pipelines.device import choose_device
 from pipelines.environment import prepare_environment
 from pipelines.face_store import FaceStore
-from pipelines.member import Member, read_spec_file
+from pipelines.member import Member
 from pipelines.member_fit import FitData, fit_member, member_fingerprint
 from pipelines.member_folder import make_room
 from pipelines.member_job import MemberJob
 from pipelines.plan import Plan, make_plan
+from pipelines.spec_file import read_spec_file
 from pipelines.trainer import Watcher
 from pipelines.workforce import run_jobs, worker_count
 from pipelines.workspace import Workspace

@@ -21,10 +21,11 @@ from pipelines.bundle import HISTORY, REPORT, SPEC, WEIGHTS, read_json
 from pipelines.checkpoint import remove_checkpoints
 from pipelines.fingerprint import checked_digest, digest_file
 from pipelines.machine import machine_facts
-from pipelines.member import Member, read_spec_file
+from pipelines.member import Member
 from pipelines.member_fit import FitData
 from pipelines.member_job import Listener, MemberJob
 from pipelines.outside_plan import loan_map
+from pipelines.spec_file import read_spec_file
 
 __all__ = ["BorrowedJob", "borrowed_spec"]
 

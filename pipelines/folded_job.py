@@ -27,10 +27,11 @@ from pipelines.checkpoint import mean_history, remove_checkpoints
 from pipelines.estimators import ESTIMATORS
 from pipelines.fingerprint import digest_file
 from pipelines.folded_member import mean_of_copies
-from pipelines.member import Member, read_spec_file
+from pipelines.member import Member
 from pipelines.member_fit import FitData
 from pipelines.member_folder import FOLDED, copy_folder, plan_folds
 from pipelines.member_job import Listener, MemberJob
+from pipelines.spec_file import read_spec_file
 from pipelines.split import deal_folds
 
 __all__ = ["FoldCopyJob", "FoldedJob"]

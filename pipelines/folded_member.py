@@ -16,8 +16,9 @@ import torch
 from backbones.errors import InputError, reason_of
 from ensemble.spec import MemberSpec
 from pipelines.bundle import SPEC
-from pipelines.member import Member, read_spec_file
+from pipelines.member import Member
 from pipelines.member_folder import network_folders
+from pipelines.spec_file import read_spec_file
 
 __all__ = ["FoldedMember", "load_member", "mean_of_copies"]
 

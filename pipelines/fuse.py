@@ -18,10 +18,8 @@ from pipelines.bundle import (
     PAGE,
     REPORT,
     RESOLVED,
-    SPEC,
     changed_files,
     read_facts,
-    read_json,
     read_resolved,
     seal,
     unseal,
@@ -30,6 +28,7 @@ from pipelines.console import Console
 from pipelines.leaderboard import HEADER, markdown, member_row, rows_of, rule_estimates
 from pipelines.lock import locked
 from pipelines.origin import stored_origins
+from pipelines.spec_file import read_spec_file
 from pipelines.stored_posteriors import StoredPosteriors, save_held_out, stored_posteriors
 from pipelines.workspace import Workspace
 from pipelines.yaml_file import write_yaml
@@ -73,7 +72,7 @@ def fuse_stored(
     """
     bank = stored_posteriors(folder, node.members)
     posteriors, labels = bank.posteriors, bank.labels
-    specs = {name: read_json(folder / "members" / name / SPEC) for name in node.members}
+    specs = {name: read_spec_file(folder / "members" / name) for name in node.members}
     committee = bank.fit(node, seed=seed)
     held_out = bank.held_out(committee, seed=seed)
     estimates = rule_estimates(

@@ -43,9 +43,9 @@ def member_row(spec: Mapping[str, Any], probs: Probs, labels: Labels) -> dict[st
     return {
         "name": spec["spec"]["name"],
         **scores(probs, labels),
-        "parameters": spec["parameters"],
-        "epochs": spec["epochs"],
-        "seconds": spec["seconds"],
+        "parameters": spec.get("parameters"),
+        "epochs": spec.get("epochs"),
+        "seconds": spec.get("seconds"),
     }
 
 

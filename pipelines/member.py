@@ -6,7 +6,7 @@ with a `spec.json` is finished.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,20 @@ from backbones.allocation import AllocationLimit
 from backbones.contract import InputShape
 from backbones.errors import InputError, reason_of
 from backbones.freeze import freeze_all, freeze_until, trained_stages
-from backbones.limits import IMAGE_PIXELS, NETWORK_BYTES
+from backbones.limits import NETWORK_BYTES
 from backbones.network import Network, build_network
 from backbones.weights import LoadReport
 from ensemble.class_map import ClassMap
 from ensemble.spec import MemberSpec
-from pipelines.bundle import SPEC, WEIGHTS, read_json
+from pipelines.bundle import SPEC, WEIGHTS
 from pipelines.checkpoint import load_tensors
 from pipelines.fingerprint import checked_digest
 from pipelines.forward import forward_all, softmax
 from pipelines.image_file import to_face
 from pipelines.input_layer import InputLayer
+from pipelines.spec_file import read_spec_file
 
-__all__ = ["Member", "read_spec_file"]
+__all__ = ["Member"]
 
 
 @dataclass(kw_only=True)
@@ -206,39 +207,3 @@ def _check_head(network: Network, spec: MemberSpec) -> None:
         )
     if spec.targets == "votes":
         raise InputError(f"Expected `targets: labels` for the head `{spec.head.kind}`, but got `votes`.")
-
-
-def read_spec_file(folder: Path) -> dict[str, Any]:
-    """The content of a finished member's `spec.json`.
-
-    Raises:
-        InputError: It is absent, damaged, or says what no fit does.
-    """
-    if not (folder / SPEC).is_file():
-        raise InputError(f"Expected `{folder}` to be a finished member, but it has no {SPEC}.")
-    content = read_json(folder / SPEC)
-    for key, fits in _FACTS.items():
-        if key in content and not fits(content[key]):
-            raise InputError(
-                f"Expected `{key}` in `{folder / SPEC}` to be that of a trained member, but got {content[key]!r}."
-            )
-    return content
-
-
-def _is_side(value: Any) -> bool:
-    return isinstance(value, int) and value > 0 and value**2 <= IMAGE_PIXELS
-
-
-def _is_colour(value: Any) -> bool:
-    return value in (1, 3)
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-_FACTS: Mapping[str, Callable[[Any], bool]] = {
-    "face_size": _is_side, "shown_size": _is_side, "face_channels": _is_colour, "shown_channels": _is_colour,
-    "classes": _are_names,
-}  # fmt: skip
-"""What is taken from a `spec.json` as it stands; everything else is checked where it is built."""

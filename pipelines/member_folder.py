@@ -17,7 +17,7 @@ from ensemble.outside_spec import OUTSIDE
 from pipelines.atomic import write_checked_json
 from pipelines.bundle import SPEC, WEIGHTS, read_json
 from pipelines.checkpoint import CHECKPOINT, checkpoint_fingerprint
-from pipelines.member import read_spec_file
+from pipelines.spec_file import read_spec_file
 
 __all__ = ["FOLDED", "copy_folder", "is_finished", "make_room", "network_folders", "plan_folds"]
 

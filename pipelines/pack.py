@@ -45,11 +45,11 @@ from pipelines.fingerprint import digest_file
 from pipelines.folded_member import load_member
 from pipelines.fuse import fuse_stored, print_table, stored_tree
 from pipelines.lock import locked
-from pipelines.member import read_spec_file
 from pipelines.member_fit import FitData
 from pipelines.member_folder import network_folders
 from pipelines.model_card import CARD, model_card
 from pipelines.output_place import check_derived, whole_or_gone
+from pipelines.spec_file import read_spec_file
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.views import view_probabilities
@@ -219,7 +219,7 @@ def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe(target: Path, node: CommitteeNode, content: Mapping[str, Any]) -> None:
-    specs = {name: read_json(target / "members" / name / SPEC) for name in node.members}
+    specs = {name: read_spec_file(target / "members" / name) for name in node.members}
     answers = stored_answers(target, seed=int(content["seed"]))
     write_text(target / CARD, model_card(target.name, content, specs, read_json(target / REPORT), answers))
 

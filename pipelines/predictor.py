@@ -21,8 +21,9 @@ from pipelines.committee_folder import find_ready
 from pipelines.device import choose_device
 from pipelines.folded_member import FoldedMember, load_member
 from pipelines.image_file import decode_image, to_face
-from pipelines.member import Member, read_spec_file
+from pipelines.member import Member
 from pipelines.outside_answers import OutsideAnswers, outside_answers
+from pipelines.spec_file import read_spec_file
 from pipelines.views import perturbed
 
 __all__ = ["Predictor", "to_face"]

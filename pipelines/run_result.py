@@ -35,10 +35,10 @@ from pipelines.bundle import (
 )
 from pipelines.figure import confusion_figure, learning_figure, reliability_figure
 from pipelines.leaderboard import scores
-from pipelines.member import read_spec_file
 from pipelines.prediction_file import prediction_frame
 from pipelines.run_content import RunContent
 from pipelines.run_description import committee_description, member_description
+from pipelines.spec_file import read_spec_file
 from pipelines.stored_posteriors import stored_held_out, stored_posteriors
 
 __all__ = ["bundle_files", "committee_content", "member_content"]

@@ -22,9 +22,10 @@ from pipelines.bundle import HISTORY
 from pipelines.checkpoint import mean_history
 from pipelines.feature_cache import cached_features
 from pipelines.forward import forward_all, softmax
-from pipelines.member import Member, read_spec_file
+from pipelines.member import Member
 from pipelines.member_fit import FitData, fit_member, member_fingerprint
 from pipelines.member_folder import is_finished
+from pipelines.spec_file import read_spec_file
 from pipelines.trainer import Watcher
 from pipelines.tune_data import TuneData, drawn
 

@@ -28,8 +28,9 @@ from pipelines.folded_member import FoldedMember, load_member
 from pipelines.fuse import stored_tree
 from pipelines.leaderboard import rule_estimates
 from pipelines.machine import machine_facts
-from pipelines.member import Member, read_spec_file
+from pipelines.member import Member
 from pipelines.member_folder import network_folders
+from pipelines.spec_file import read_spec_file
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.views import view_probabilities
 from pipelines.workspace import Workspace

@@ -11,10 +11,11 @@ from typing import Any
 
 from backbones.errors import InputError
 from ensemble.committee import Committee
-from pipelines.bundle import COMMITTEE, HISTORY, REPORT, SPEC, read_committee, read_json, read_report, read_resolved
+from pipelines.bundle import COMMITTEE, HISTORY, REPORT, read_committee, read_json, read_report, read_resolved
 from pipelines.bundle_content import EvaluationContent, check_content
 from pipelines.evaluation import Answers
 from pipelines.fingerprint import digest_file
+from pipelines.spec_file import read_spec_file
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import StoredPosteriors, stored_posteriors
 
@@ -97,7 +98,7 @@ def read_evidence(folder: Path, *, bank: StoredPosteriors | None = None) -> Evid
         committee=committee,
         bank=bank,
         answers=stored_answers(folder, seed=int(resolved["seed"]), bank=bank),
-        specs={name: read_json(folder / "members" / name / SPEC) for name in names},
+        specs={name: read_spec_file(folder / "members" / name) for name in names},
         histories={name: _history(folder / "members" / name / HISTORY) for name in names},
         evaluation=_evaluation(folder),
         looks=_lines(folder / "evaluation" / "looks.jsonl"),

@@ -91,7 +91,7 @@ def change_json(path: Path, changes: dict[str, Any]) -> None:
     """Other values in a JSON file, which then holds no checksum."""
     content = {**json.loads(path.read_text()), **changes}
     content.pop("checksum", None)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not GONE}))
 
 
 def seal_again() -> None:
@@ -137,6 +137,16 @@ def test_an_input_state_of_other_faces_is_refused(tiny: Path, cli: Cli, command:
     change_json(SPEC, {"input_state": {"mean": [1, 2, 3], "std": [0]}})
     seal_again()
     refuse(cli, command, f"{SPEC}: input_state: Expected `mean` to be of shape (1,), but got (3,)")
+
+
+@pytest.mark.parametrize("command", ["predict", "fuse", "verify"])
+@pytest.mark.parametrize(
+    "changes", [{"parameters": "x"}, {"epochs": 1.5}, {"seconds": [1]}, {"spec": 3}, {"spec": GONE}, {"face_size": "x"}]
+)
+def test_facts_of_a_member_are_those_of_a_member(tiny: Path, cli: Cli, command: str, changes: dict[str, Any]) -> None:
+    change_json(SPEC, changes)
+    seal_again()
+    refuse(cli, command, f"Expected `{next(iter(changes))}` in `{SPEC}` to be that of a trained member")
 
 
 @pytest.mark.parametrize("command", ["report", "fuse", "rule"])
