@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from support import TINY, Outcome, made_once, make_empty_store
+from support import TINY, Outcome, copy_workspace, made_once, make_empty_store
 
 from pipelines.environment import prepare_environment
 
@@ -107,6 +107,6 @@ def _fit_tiny(folder: Path) -> None:
 def tiny(tiny_workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the fitted workspace, as the working directory."""
     copy = tmp_path / "work"
-    shutil.copytree(tiny_workspace, copy, symlinks=True)
+    copy_workspace(tiny_workspace, copy)
     monkeypatch.chdir(copy)
     return copy

@@ -16,6 +16,11 @@ from pipelines.lock import locked
 from pipelines.tracking_store import open_client
 
 ROOT = Path(__file__).resolve().parents[1]
+_PLACES = (
+    ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
+    ("model_versions", "source"), ("model_versions", "storage_location"),
+)  # fmt: skip
+"""Where MLflow keeps whole paths."""
 
 TINY = """
 name: tiny
@@ -78,3 +83,13 @@ def make_empty_store(folder: Path) -> None:
     open_client(f"sqlite:///{path}").search_experiments()
     with closing(sqlite3.connect(path)) as store, store:
         store.execute("DELETE FROM experiments")  # the default one knows the folder that it was made in
+
+
+def copy_workspace(source: Path, target: Path) -> None:
+    """Copy a fitted workspace; what MLflow stores for the copy goes into it, not into the one that others copy."""
+    shutil.copytree(source, target, symlinks=True)
+    with closing(sqlite3.connect(target / "mlruns/mlflow.db")) as database, database:
+        for table, column in _PLACES:
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (f"{source}/mlruns", f"{target}/mlruns")
+            )

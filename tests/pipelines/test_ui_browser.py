@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +22,7 @@ import psutil
 import pytest
 from browser import browser
 from PIL import Image
-from support import ROOT
+from support import ROOT, copy_workspace
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -54,7 +53,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tiny_workspace: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site") / "work"
-    shutil.copytree(tiny_workspace, folder)
+    copy_workspace(tiny_workspace, folder)
     site = look_up(f"sqlite:///{folder / 'mlruns/mlflow.db'}")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

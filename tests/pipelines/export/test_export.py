@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image
-from support import ROOT, Outcome
+from support import ROOT, Outcome, copy_workspace
 
 import pipelines
 from backbones.errors import InputError
@@ -37,7 +36,7 @@ Cli = Callable[..., Outcome]
 def work(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Exported]:
     """The fitted workspace with `models/tiny.onnx` in it, and what its export told."""
     copy = tmp_path_factory.mktemp("export") / "work"
-    shutil.copytree(tiny_workspace, copy, symlinks=True)
+    copy_workspace(tiny_workspace, copy)
     before = Path.cwd()
     os.chdir(copy)
     try:
