@@ -146,7 +146,7 @@ def _work(chosen: Sequence[Row], options: argparse.Namespace) -> None:
     _run(jobs, setting, options.epochs, console)
     if options.estimate:
         for row in ROWS:
-            if "accuracy" not in _stored().get(row.member, {}):
+            if not {"accuracy", "hours"} & set(_stored().get(row.member, {})):
                 console.note(f"{row.member}: timing a few faces")
                 spec = next(m for m in plans[row.file].members if m.name == row.member)
                 _store(row.member, _estimated(setting.job(plans[row.file], spec)))
@@ -207,7 +207,11 @@ def _estimated(job: MemberJob) -> dict[str, Any]:
     torch.set_num_threads(job.threads)
     full = job.data()
     few = FitData(train=full.train.take(slice(PROBE)), validation=full.validation.take(slice(64)))
-    single = replace(job, spec=job.spec.model_copy(update={"epochs": 1, "batch_size": min(64, job.spec.batch_size)}))
+    once = {
+        "epochs": 1, "batch_size": min(64, job.spec.batch_size),
+        "schedule": job.spec.schedule.model_copy(update={"warmup_epochs": 0}),
+    }  # fmt: skip
+    single = replace(job, spec=job.spec.model_copy(update=once))
     with tempfile.TemporaryDirectory() as folder:
         member: Member = single.build()
         started = time.monotonic()
