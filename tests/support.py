@@ -93,3 +93,6 @@ def copy_workspace(source: Path, target: Path) -> None:
             database.execute(
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (f"{source}/mlruns", f"{target}/mlruns")
             )
+    known = sys.modules.get("mlflow.tracking._tracking_service.utils")
+    if known is not None:
+        known._artifact_repos_cache.clear()  # places by run, and all copies have the same runs

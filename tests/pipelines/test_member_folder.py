@@ -27,7 +27,7 @@ def finish(folder: Path, fingerprint: str, *, folds: int | None = None) -> None:
         (place / WEIGHTS).write_text(fingerprint)
     if folds is not None:
         plan_folds(folder, fingerprint=fingerprint, faces=[1] * folds)
-    spec = {} if folds is None else {"folds": folds}
+    spec = {"name": folder.name} if folds is None else {"name": folder.name, "folds": folds}
     write_json(folder / SPEC, {"fingerprint": fingerprint, "kind": FOLDED if folds else "trained", "spec": spec})
 
 
