@@ -85,12 +85,12 @@ def check_own(target: Path, *, mark: str, kind: str) -> None:
 
 @contextmanager
 def whole_or_gone(folder: Path) -> Iterator[None]:
-    """Remove a folder that was not there before, if what is to fill it fails."""
-    there = folder.exists()
+    """Remove a folder in which nothing but its lock lay, if what is to fill it fails; whoever calls holds the lock."""
+    empty = all(path.name == ".lock" for path in folder.iterdir())
     try:
         yield
     except BaseException:
-        if not there:
+        if empty:
             shutil.rmtree(folder, ignore_errors=True)
         raise
 

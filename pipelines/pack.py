@@ -99,7 +99,7 @@ def pack_committee(
     content, node = stored_tree(folder)
     node = _within(folder, node, mebibytes, seed=int(content["seed"]), console=console)
     validation = _validation(folder, content, data, console)
-    with whole_or_gone(target), locked(target):
+    with locked(target), whole_or_gone(target):
         unseal(target)
         shutil.rmtree(target / "members", ignore_errors=True)
         write_checked_json(target / PACK, {"committee": folder.name})

@@ -66,7 +66,7 @@ def prune_committee(
     ]
     header = ("left out", "members", "nested", "nll", *(("ms",) if costs else ()))
     console.table(f"Committee {folder.name}: {len(node.members)} members", header, rows)
-    with whole_or_gone(target), locked(target):
+    with locked(target), whole_or_gone(target):
         check_derived(target, folder, mark=PRUNED)  # a fit may have gone there meanwhile
         unseal(target)
         write_json(target / PRUNED, {"committee": folder.name})

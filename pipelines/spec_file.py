@@ -59,4 +59,5 @@ _FACTS: Mapping[str, Callable[[Any], bool]] = {
     "face_size": _is_side, "shown_size": _is_side, "face_channels": _is_colour, "shown_channels": _is_colour,
     "classes": _are_names, "spec": _is_spec, "parameters": _is_amount, "epochs": _is_count, "seconds": _is_amount,
 }  # fmt: skip
+"""What is taken from a `spec.json` as it stands; everything else is checked where it is built."""
 _ALWAYS = ("spec",)
