@@ -13,8 +13,8 @@ import pandas as pd
 from ensemble.data_spec import DataSpec
 from pipelines.atomic import write_json
 from pipelines.audit import audit
-from pipelines.committee_fit import open_data
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.environment import prepare_environment
 from pipelines.workspace import Workspace
 

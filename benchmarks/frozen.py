@@ -24,13 +24,14 @@ import torch
 from ensemble.data_spec import DataSpec
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
-from pipelines.committee_fit import open_data
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.device import choose_device, describe_device
 from pipelines.feature_cache import cached_features
 from pipelines.fingerprint import digest_file
+from pipelines.fit_data import FitData
 from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member
+from pipelines.member_fit import fit_member
 from pipelines.trainer import Watcher
 from pipelines.workspace import Workspace
 

@@ -27,13 +27,14 @@ from ensemble.perturbation import fuse_views
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_text
 from pipelines.bundle import POSTERIORS
-from pipelines.committee_fit import open_data
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.device import choose_device
 from pipelines.environment import prepare_environment
 from pipelines.face_store import FaceStore
+from pipelines.fit_data import FitData
 from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member, member_fingerprint
+from pipelines.member_fit import fit_member, member_fingerprint
 from pipelines.member_folder import make_room
 from pipelines.member_job import MemberJob
 from pipelines.plan import Plan, make_plan

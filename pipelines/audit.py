@@ -17,8 +17,8 @@ import numpy.typing as npt
 from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from pipelines.atomic import write_json
-from pipelines.committee_fit import open_data
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.face_store import FaceStore
 from pipelines.home_path import expanded
 from pipelines.output_place import check_file

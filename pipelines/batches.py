@@ -6,7 +6,6 @@ the uninterrupted one saw.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pipelines.augmentation import Augmentation
+from pipelines.seed import derived_seed
 
 __all__ = ["Batches", "FaceBatches", "FeatureBatches", "derived_seed"]
 
@@ -25,12 +25,6 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 _AHEAD = 4
-
-
-def derived_seed(*parts: object) -> int:
-    """A 63-bit seed that depends on all of `parts`, equal on all machines."""
-    text = "/".join(map(str, parts))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
 class Batches(Protocol):

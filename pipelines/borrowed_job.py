@@ -9,8 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from backbones.errors import InputError
 from ensemble.class_map import ClassMap
@@ -18,14 +17,15 @@ from ensemble.outside_spec import BorrowedSpec
 from ensemble.spec import MemberSpec
 from pipelines.atomic import replacing, write_checked_json
 from pipelines.bundle import HISTORY, REPORT, SPEC, WEIGHTS, read_json
-from pipelines.checkpoint import remove_checkpoints
+from pipelines.checkpoint_place import remove_checkpoints
 from pipelines.fingerprint import checked_digest, digest_file
-from pipelines.machine import machine_facts
-from pipelines.member import Member
-from pipelines.member_fit import FitData
+from pipelines.fit_data import FitData
 from pipelines.member_job import Listener, MemberJob
 from pipelines.outside_plan import loan_map
 from pipelines.spec_file import read_spec_file
+
+if TYPE_CHECKING:
+    from pipelines.member import Member
 
 __all__ = ["BorrowedJob", "borrowed_spec"]
 
@@ -66,6 +66,10 @@ class BorrowedJob(MemberJob):
         Raises:
             InputError: It is damaged, or knows other classes.
         """
+        import torch
+
+        from pipelines.member import Member
+
         self.class_map()
         return Member.load(self.source, device=torch.device(self.device))
 
@@ -92,6 +96,8 @@ class BorrowedJob(MemberJob):
 
     def _make(self, data: FitData, listen: Listener, advance: Callable[[int, int], None]) -> None:
         """Copy weights and history first, then write `spec.json`, which says that the member is finished."""
+        from pipelines.machine import machine_facts
+
         for name in (WEIGHTS, HISTORY):
             with replacing(self.folder / name) as temporary:
                 shutil.copyfile(self.source / name, temporary)

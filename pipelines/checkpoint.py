@@ -17,66 +17,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pipelines.atomic import CHECKSUM, replacing
+from pipelines.checkpoint_place import previous_place
+from pipelines.progress import Progress
 
 __all__ = [
-    "CHECKPOINT",
-    "PREVIOUS",
-    "Progress",
     "Resumed",
-    "checkpoint_fingerprint",
     "load_checkpoint",
     "load_tensors",
-    "mean_history",
-    "remove_checkpoints",
     "restore_optimizer",
     "save_checkpoint",
     "save_tensors",
 ]
-
-
-CHECKPOINT = "checkpoint.safetensors"
-"""Its name in a member's folder."""
-
-PREVIOUS = "checkpoint.previous.safetensors"
-"""The one before it."""
-
-
-@dataclass
-class Progress:
-    """How far a training run has come.
-
-    Attributes:
-        fingerprint: Of the member; a checkpoint of another one is not used.
-        epoch: Epochs done.
-        updates: Optimiser updates done.
-        best_epoch: The best epoch so far, counted from 1; 0 before the first.
-        best_value: Its score; higher is better.
-        seconds: Training time so far, over all sessions.
-        history: One record per epoch.
-    """
-
-    fingerprint: str
-    epoch: int = 0
-    updates: int = 0
-    best_epoch: int = 0
-    best_value: float = float("-inf")
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-def mean_history(histories: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
-    """The mean of several runs' records, epoch by epoch, as far as all of them went."""
-    return [
-        {key: float(np.mean([record[key] for record in records])) for key in records[0]}
-        for records in zip(*histories, strict=False)
-    ]
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -111,18 +68,7 @@ def save_checkpoint(
             if isinstance(value, Tensor):
                 tensors[f"optimizer/{index}/{name}"] = value
     plain, text = _plain(tensors), json.dumps(asdict(progress))
-    _write(path, plain, {"progress": text, CHECKSUM: _checksum(plain, text)}, previous=path.with_name(_previous(path)))
-
-
-def checkpoint_fingerprint(path: Path) -> str | None:
-    """Whose checkpoint it is, from the header of the last one or the one before; None where there is no usable one."""
-    for place in (path, path.with_name(_previous(path))):
-        try:
-            with safe_open(place, framework="pt") as file:
-                return str(json.loads((file.metadata() or {})["progress"])["fingerprint"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            continue
-    return None
+    _write(path, plain, {"progress": text, CHECKSUM: _checksum(plain, text)}, previous=previous_place(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +89,7 @@ class Resumed:
 def load_checkpoint(path: Path, fingerprint: str) -> Resumed:
     """Read the newest whole checkpoint of the member with that fingerprint: the last one, or else the one before it."""
     damaged: list[str] = []
-    for place in (path, path.with_name(_previous(path))):
+    for place in (path, previous_place(path)):
         try:
             progress, states = _read(place)
         except FileNotFoundError:
@@ -154,12 +100,6 @@ def load_checkpoint(path: Path, fingerprint: str) -> Resumed:
         if progress.fingerprint == fingerprint:
             return Resumed(progress=progress, states=states, note=_note(damaged, progress.epoch))
     return Resumed(note=_note(damaged, 0))
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """Remove a member's checkpoints: it is finished."""
-    for name in (CHECKPOINT, PREVIOUS):
-        (folder / name).unlink(missing_ok=True)
 
 
 def _note(damaged: Sequence[str], epoch: int) -> str | None:
@@ -179,11 +119,6 @@ def _read(path: Path) -> tuple[Progress, dict[str, dict[str, Tensor]]]:
         role, _, rest = name.partition("/")
         states.setdefault(role, {})[rest] = tensor
     return Progress(**json.loads(metadata["progress"])), states
-
-
-def _previous(path: Path) -> str:
-    """Name of the checkpoint before the one at `path`."""
-    return PREVIOUS if path.name == CHECKPOINT else f"{path.name}.previous"
 
 
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from backbones.errors import InputError
 from ensemble.committee_spec import CommitteeNode, group_notes, settle_groups
-from ensemble.data_spec import DataSpec
 from ensemble.outside_spec import BorrowedSpec, OutsideSpec
 from ensemble.spec import MemberSpec
 from pipelines.atomic import sweep, write_text
 from pipelines.borrowed_job import BorrowedJob, borrowed_spec
 from pipelines.bundle import PRUNED, RESOLVED, unseal
-from pipelines.class_coverage import map_note, require_training_faces
 from pipelines.console import Console
-from pipelines.device import choose_device, describe_device
-from pipelines.face_store import FaceStore, load_faces
+from pipelines.data_opening import open_data
+from pipelines.face_store import FaceStore
+from pipelines.fit_data import FitData
 from pipelines.fit_listener import FitListener
 from pipelines.fit_tracking import FitTracking
 from pipelines.folded_job import FoldedJob
 from pipelines.fuse import fuse_stored, print_table, stored_evidence
 from pipelines.lock import locked
-from pipelines.machine import machine_facts
 from pipelines.member_damage import put_damaged_aside
-from pipelines.member_fit import FitData
 from pipelines.member_folder import make_room
-from pipelines.member_job import MemberJob, try_building
-from pipelines.member_notes import by_note
+from pipelines.member_job import MemberJob
 from pipelines.outside_member import OutsideMember, read_outside
 from pipelines.plan import Plan
 from pipelines.report import refresh_page
 from pipelines.skip_report import SKIPPED
+from pipelines.survey import Survey, by_note, survey_jobs
+from pipelines.target import Target, find_target
 from pipelines.termination import terminable
+from pipelines.worker_process import run_aside
 from pipelines.workforce import run_jobs, worker_count
 from pipelines.workspace import Workspace
 from pipelines.yaml_file import write_yaml
 
-__all__ = ["fit_committee", "open_data"]
+__all__ = ["fit_committee"]
 
 
 def fit_committee(
@@ -80,10 +75,10 @@ def fit_committee(
     console, workspace = Console(quiet=quiet), Workspace()
     for note in plan.notes:
         console.note(note)
-    target = choose_device(device)
-    store = open_data(plan.data, workspace, console, device=str(target), fit=True)
+    target = find_target(device) if worker_count(jobs) == 1 else run_aside(find_target, device)
+    store = open_data(plan.data, workspace, console, device=target.device, fit=True)
     fit_data = FitData(train=store.split("train"), validation=store.split("validation"))
-    processes = worker_count(jobs, target.type)
+    processes = worker_count(jobs, target.kind)
     folder = Path(out) if out is not None else workspace.committees / plan.name
     work = _jobs(plan, store, folder, workspace, target, processes)
     outside = _outside(plan, store, fit_data, console)
@@ -91,7 +86,7 @@ def fit_committee(
         console.note(note)
     with locked(folder), terminable():
         sweep(folder)
-        _check_buildable(work, processes, plan, console)
+        survey = _check_buildable(work, processes, plan, console)
         unseal(folder)
         (folder / PRUNED).unlink(missing_ok=True)
         write_yaml(folder / RESOLVED, _resolved(plan))
@@ -101,55 +96,9 @@ def fit_committee(
         )
         with tracking:
             _take_in(outside, folder, fit_data, console, tracking)
-            _train(work, fit_data, processes, console, tracking)
+            _train(work, survey.fingerprints, processes, console, tracking)
             _fit_rules(plan, fit_data, folder, target, console, tracking)
     return folder
-
-
-def open_data(
-    spec: DataSpec, workspace: Workspace, console: Console, *, device: str | None = None, fit: bool = False
-) -> FaceStore:
-    """Decode the faces of a data spec, or open them from the cache, with a progress bar.
-
-    Args:
-        spec: Where they come from, and whether they are aligned.
-        workspace: Holds the cache.
-        console: Told how many faces there are, and how many images had none to align.
-        device: Where faces to align are looked for.
-        fit: Whether members are trained on them: then every class that `classes` leaves needs training faces.
-
-    Raises:
-        InputError: The data cannot be read, or is unfit.
-    """
-    with console.bar("reading faces" if spec.align is None else "finding and aligning faces", 1) as bar:
-        store = load_faces(
-            spec.source,
-            reader=spec.reader,
-            options=spec.options,
-            votes=None if spec.votes is None else Path(spec.votes),
-            align=spec.align,
-            classes=spec.classes,
-            on_bad=spec.on_bad,
-            cache=workspace.cache,
-            device=device,
-            progress=bar.set,
-        )
-    counts = ", ".join(f"{name} {count:,}" for name, count in store.counts.items())
-    console.note(f"{spec.source}: {counts} faces of {len(store.classes)} classes, digest {store.digest[:12]}")
-    if spec.align is not None and store.excluded is not None:
-        lost = ", ".join(f"{store.excluded[s]:,} of {store.excluded[s] + n:,} {s}" for s, n in store.counts.items())
-        console.note(f"aligned to {spec.align.template} at {store.size} px; left out, no face found: {lost} images")
-    if store.skipped:
-        console.note(f"{store.skipped:,} left out, which cannot be read: {store.folder / SKIPPED}")
-    if spec.classes:
-        console.note(map_note(store, spec.classes))
-    if spec.classes and fit:
-        require_training_faces(store, spec.classes)
-    if spec.dedupe:
-        from pipelines.dedupe import without_twins
-
-        store = without_twins(store, console)
-    return store
 
 
 def _keep_report(store: FaceStore, folder: Path) -> None:
@@ -179,14 +128,14 @@ def _absolute(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _jobs(
-    plan: Plan, store: FaceStore, folder: Path, workspace: Workspace, device: torch.device, processes: int
+    plan: Plan, store: FaceStore, folder: Path, workspace: Workspace, target: Target, processes: int
 ) -> list[MemberJob]:
     threads = max(1, (os.cpu_count() or 1) // processes)
 
     def job(kind: type[MemberJob], spec: MemberSpec, **more: Any) -> MemberJob:
         return kind(
             spec=spec, weights=plan.weights.get(spec.name), store=store, folder=folder / "members" / spec.name,
-            cache=workspace.cache, device=str(device), threads=threads, views=plan.views, seed=plan.seed, **more,
+            cache=workspace.cache, device=target.device, threads=threads, views=plan.views, seed=plan.seed, **more,
         )  # fmt: skip
 
     borrowed = [(loan, plan.places[loan.name]) for loan in plan.outside if isinstance(loan, BorrowedSpec)]
@@ -223,18 +172,16 @@ def _take_in(
         tracking.finish_member(name)
 
 
-def _check_buildable(jobs: Sequence[MemberJob], processes: int, plan: Plan, console: Console) -> None:
+def _check_buildable(jobs: Sequence[MemberJob], processes: int, plan: Plan, console: Console) -> Survey:
     """Build every member once, so that no mistake shows up hours into the fit. All problems are told at once."""
-    if processes == 1 or not jobs:
-        problems, notes = try_building(jobs, plan.data.align)
-    else:  # in a process of its own: the libraries and networks of all members would stay in this one's memory
-        with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            problems, notes = pool.submit(try_building, jobs, plan.data.align).result()
-    if problems:
-        raise InputError("\n".join(problems))
+    align = plan.data.align
+    survey = survey_jobs(jobs, align) if processes == 1 else run_aside(survey_jobs, jobs, align)
+    if survey.problems:
+        raise InputError("\n".join(survey.problems))
     trained = {spec.name for spec in plan.members}
-    for line in by_note((name, note) for name, note in notes if name in trained):
+    for line in by_note((name, note) for name, note in survey.notes if name in trained):
         console.note(line)
+    return survey
 
 
 def _mend(name: str, folder: Path, console: Console) -> None:
@@ -243,15 +190,17 @@ def _mend(name: str, folder: Path, console: Console) -> None:
         console.note(f"{name}: {note}")
 
 
-def _train(jobs: Sequence[MemberJob], data: FitData, processes: int, console: Console, tracking: FitTracking) -> None:
+def _train(
+    jobs: Sequence[MemberJob], fingerprints: Mapping[str, str], processes: int, console: Console, tracking: FitTracking
+) -> None:
     """Bring every member to its end and log it; finished ones are kept as they are."""
     unfinished = []
     for job in jobs:
         job.folder.parent.mkdir(parents=True, exist_ok=True)
         _mend(job.spec.name, job.folder, console)
-        make_room(job.folder, job.fingerprint(data))
+        make_room(job.folder, fingerprints[job.spec.name])
         tracking.member(job.spec)
-        if job.is_done():
+        if job.is_done(fingerprints[job.spec.name]):
             console.note(f"{job.spec.name}: finished before, kept")
             tracking.finish_member(job.spec.name)
         else:
@@ -261,7 +210,7 @@ def _train(jobs: Sequence[MemberJob], data: FitData, processes: int, console: Co
 
 
 def _fit_rules(
-    plan: Plan, data: FitData, folder: Path, device: torch.device, console: Console, tracking: FitTracking
+    plan: Plan, data: FitData, folder: Path, target: Target, console: Console, tracking: FitTracking
 ) -> None:
     """Fit the committee on the stored posteriors, write its files, print the table, log it."""
     node = _settled(plan, folder)
@@ -271,8 +220,8 @@ def _fit_rules(
     facts = {
         "name": plan.name,
         "data": {"source": plan.data.source, "digest": data.digest},
-        "device": describe_device(device),
-        "environment": machine_facts(),
+        "device": target.description,
+        "environment": target.environment,
         "notes": [*plan.notes, *notes],
     }
     fusion = fuse_stored(folder, node, seed=plan.seed, facts=facts)

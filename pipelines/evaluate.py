@@ -121,7 +121,7 @@ def _from_networks(
     workspace: Workspace,
 ) -> Answers:
     from ensemble.perturbation import PerturbationPlan, fuse_views
-    from pipelines.committee_fit import open_data
+    from pipelines.data_opening import open_data
     from pipelines.predictor import Predictor
     from pipelines.views import view_probabilities
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipelines.checkpoint import Progress
 from pipelines.console import Bar, Console
 from pipelines.fit_tracking import FitTracking
 from pipelines.member_job import MemberJob
+from pipelines.progress import Progress
 
 __all__ = ["FitListener"]
 

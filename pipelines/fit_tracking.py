@@ -14,7 +14,7 @@ from ensemble.spec import MemberSpec
 from ensemble.weights_spec import RANDOM
 from pipelines.bundle import HISTORY, REPORT, SPEC, read_committee, read_json
 from pipelines.console import Console
-from pipelines.member_fit import FitData
+from pipelines.fit_data import FitData
 from pipelines.plan import Plan
 from pipelines.run_description import planned_description
 from pipelines.run_result import bundle_files, committee_content, member_content

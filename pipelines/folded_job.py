@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +21,20 @@ from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.perturbation import fuse_views
 from pipelines.atomic import write_checked_json, write_json
-from pipelines.batches import derived_seed
 from pipelines.bundle import HISTORY, POSTERIORS, SPEC, WEIGHTS
-from pipelines.checkpoint import mean_history, remove_checkpoints
+from pipelines.checkpoint_place import remove_checkpoints
 from pipelines.estimators import ESTIMATORS
 from pipelines.fingerprint import digest_file
-from pipelines.folded_member import mean_of_copies
-from pipelines.member import Member
-from pipelines.member_fit import FitData
+from pipelines.fit_data import FitData
 from pipelines.member_folder import FOLDED, copy_folder, plan_folds
 from pipelines.member_job import Listener, MemberJob
+from pipelines.progress import mean_history
+from pipelines.seed import derived_seed
 from pipelines.spec_file import read_spec_file
 from pipelines.split import deal_folds
+
+if TYPE_CHECKING:
+    from pipelines.member import Member
 
 __all__ = ["FoldCopyJob", "FoldedJob"]
 
@@ -155,6 +157,8 @@ class FoldedJob(MemberJob):
         self, copies: Sequence[FoldCopyJob], data: FitData, fold: npt.NDArray[np.int64], fingerprint: str
     ) -> None:
         """Posteriors and history first, then `spec.json`, which says that the member is finished."""
+        from pipelines.folded_member import mean_of_copies
+
         banks = [load_posteriors(copy.folder / POSTERIORS).splits for copy in copies]
         validation = mean_of_copies([bank["validation"].probs for bank in banks])  # (V, N, K)
         unseen = np.empty((len(validation), len(data.train), validation.shape[2]))

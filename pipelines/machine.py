@@ -16,7 +16,7 @@ def machine_facts() -> dict[str, Any]:
     """Versions, processor and threads, as plain values."""
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # it has a type of its own, which only torch can read
         "numpy": np.__version__,
         "opencv": cv2.__version__,
         "platform": platform.platform(terse=True),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,55 +16,29 @@ from torch import nn
 from backbones.network import Network
 from backbones.registry import LOSSES
 from ensemble.canonical import digest_of
-from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_checked_json, write_json
 from pipelines.augmentation import Augmentation, batched_chain
 from pipelines.batches import FaceBatches, FeatureBatches
 from pipelines.bundle import HISTORY, SPEC, WEIGHTS
-from pipelines.checkpoint import CHECKPOINT, Progress, remove_checkpoints, save_tensors
+from pipelines.checkpoint import save_tensors
+from pipelines.checkpoint_place import CHECKPOINT, remove_checkpoints
 from pipelines.device import describe_device, resolve_precision
 from pipelines.estimators import ESTIMATORS
 from pipelines.feature_cache import cached_features
 from pipelines.fingerprint import digest_file
+from pipelines.fit_data import FitData
 from pipelines.forward import forward_all, softmax
 from pipelines.machine import machine_facts
 from pipelines.member import Member
 from pipelines.member_notes import training_note
+from pipelines.progress import Progress
 from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson, Unfreezing
 from pipelines.weights_report import report_facts
 
-__all__ = ["FitData", "fit_member", "member_fingerprint"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitData:
-    """What members are trained on. The test split is not here, so that no fit can see it.
-
-    Attributes:
-        train: Faces to learn from.
-        validation: Faces that pick the epoch.
-        whole: The training split, if `train` is only a part of it: frozen features are computed once for all parts.
-        places: (N,) where the faces of `train` stand in it.
-    """
-
-    train: Faces
-    validation: Faces
-    whole: Faces | None = None
-    places: npt.NDArray[np.int64] | None = None
-
-    @property
-    def digest(self) -> str:
-        """Digest of everything a fit sees."""
-        parts = [d for f in (self.train, self.validation) for d in (f.digest, f.names_digest)]
-        return hashlib.sha256("/".join(parts).encode()).hexdigest()
-
-    def without(self, held_out: npt.NDArray[np.bool_]) -> FitData:
-        """The same with a part of the training faces held out; `held_out` (N,) marks them."""
-        places = np.flatnonzero(~held_out)
-        return replace(self, train=self.train.take(places), whole=self.train, places=places)
+__all__ = ["fit_member", "member_fingerprint"]
 
 
 def member_fingerprint(spec: MemberSpec, data: FitData) -> str:

@@ -16,7 +16,7 @@ from backbones.errors import InputError
 from ensemble.outside_spec import OUTSIDE
 from pipelines.atomic import write_checked_json
 from pipelines.bundle import SPEC, WEIGHTS, read_json
-from pipelines.checkpoint import CHECKPOINT, checkpoint_fingerprint
+from pipelines.checkpoint_place import CHECKPOINT, checkpoint_fingerprint
 from pipelines.spec_file import read_spec_file
 
 __all__ = ["FOLDED", "copy_folder", "is_finished", "make_room", "network_folders", "plan_folds"]

@@ -1,39 +1,31 @@
 """One member's whole way, from its spec to its finished folder, in whatever process it is run.
 
 A job holds everything that takes, as plain values that can be sent to another process; it knows no console and no
-tracker.
+tracker. The process that only hands jobs on has no need of torch, so nothing here loads it before a job is run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
-
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from backbones.errors import InputError
-from ensemble.align_spec import AlignSpec
 from ensemble.bank import load_posteriors, save_posteriors
 from ensemble.faces import Faces
 from ensemble.perturbation import PerturbationPlan
 from ensemble.spec import MemberSpec
-from pipelines.augmentation import Augmentation
 from pipelines.bundle import POSTERIORS
-from pipelines.checkpoint import Progress
-from pipelines.device import choose_device
 from pipelines.face_store import FaceStore
 from pipelines.fingerprint import digest_file
-from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member, member_fingerprint
+from pipelines.fit_data import FitData
 from pipelines.member_folder import is_finished
-from pipelines.member_notes import member_notes
-from pipelines.trainer import Watcher
-from pipelines.views import view_probabilities
-from pipelines.weights_report import report_line
 
-__all__ = ["Listener", "MemberJob", "try_building"]
+if TYPE_CHECKING:
+    from pipelines.member import Member
+
+__all__ = ["Listener", "MemberJob"]
 
 
 class Listener(Protocol):
@@ -82,6 +74,8 @@ class MemberJob:
 
     def fingerprint(self, data: FitData) -> str:
         """The member's resume key."""
+        from pipelines.member_fit import member_fingerprint
+
         return member_fingerprint(self.spec, data)
 
     def build(self) -> Member:
@@ -90,6 +84,11 @@ class MemberJob:
         Raises:
             InputError: A name, a parameter, the input or the weights are not right.
         """
+        import torch
+
+        from pipelines.augmentation import Augmentation
+        from pipelines.member import Member
+
         Augmentation(self.spec.augment)
         train = self.store.split("train")
         if self.spec.targets == "votes":
@@ -108,9 +107,13 @@ class MemberJob:
                 f"content has changed. Run the same command again, which plans with the new file."
             )
 
-    def is_done(self) -> bool:
-        """Whether the folder holds the finished member and its posteriors."""
-        return is_finished(self.folder, self.fingerprint(self.data())) and self._has_posteriors()
+    def is_done(self, fingerprint: str | None = None) -> bool:
+        """Whether the folder holds the finished member and its posteriors.
+
+        Args:
+            fingerprint: The member's, where it is known already.
+        """
+        return is_finished(self.folder, fingerprint or self.fingerprint(self.data())) and self._has_posteriors()
 
     def run(self, listen: Listener) -> None:
         """Train or resume the member (or whatever else makes it), then store its posteriors.
@@ -118,6 +121,12 @@ class MemberJob:
         Raises:
             InputError: The loss is no longer a number.
         """
+        import torch
+
+        from pipelines.device import choose_device
+        from pipelines.member import Member
+        from pipelines.views import view_probabilities
+
         torch.set_num_threads(self.threads)
         device, data, name = choose_device(self.device), self.data(), self.spec.name
 
@@ -146,8 +155,12 @@ class MemberJob:
 
     def _make(self, data: FitData, listen: Listener, advance: Callable[[int, int], None]) -> None:
         """Write the member's folder, all but its posteriors."""
+        from pipelines.member_fit import fit_member
+        from pipelines.told_watcher import ToldWatcher
+        from pipelines.weights_report import report_line
+
         self._check_weights()
-        watcher = _Told(self.spec.name, self.spec.epochs, listen)
+        watcher = ToldWatcher(self.spec.name, self.spec.epochs, listen)
         member = self.build()
         if member.report is not None:
             listen(self.spec.name, "weights", report_line(self.spec, member.report))
@@ -164,42 +177,3 @@ class MemberJob:
             return same and all(bank.splits[name].views == self.views for name in self.judges)
         except (InputError, KeyError):
             return False  # absent or damaged: computed anew
-
-
-def try_building(jobs: Sequence[MemberJob], align: AlignSpec | None) -> tuple[list[str], list[tuple[str, str]]]:
-    """Build every member once.
-
-    Args:
-        jobs: Whose members.
-        align: How their faces are aligned, if they are.
-
-    Returns:
-        What keeps members from being built, a message each; and (member, note) for what could be better.
-    """
-    problems, notes = [], []
-    for job in jobs:
-        try:
-            notes += [(job.spec.name, note) for note in member_notes(job.build(), align)]
-        except InputError as error:
-            problems.append(str(error))
-    return problems, notes
-
-
-class _Told(Watcher):
-    """Hands on what the training loop says."""
-
-    def __init__(self, name: str, epochs: int, listen: Listener) -> None:
-        self.name, self.epochs, self.listen, self.done = name, epochs, listen, 0
-
-    def note(self, line: str) -> None:
-        self.listen(self.name, "note", line)
-
-    def batch(self, done: int, total: int) -> None:
-        self.listen(self.name, "work", ("epochs", self.done * total + done, self.epochs * total))
-
-    def start(self, progress: Progress) -> None:
-        self.done = progress.epoch
-
-    def epoch(self, progress: Progress) -> None:
-        self.done = progress.epoch
-        self.listen(self.name, "epoch", progress)

@@ -5,7 +5,7 @@ What cannot work is refused where it is built; nothing here stops a fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from backbones.contract import Backbone, NativeInput
 from backbones.freeze import trained_stages
@@ -13,7 +13,7 @@ from ensemble.align_spec import AlignSpec
 from ensemble.spec import MemberSpec
 from pipelines.member import Member
 
-__all__ = ["by_note", "member_notes", "training_note"]
+__all__ = ["member_notes", "training_note"]
 
 _STRANGE = 1.5
 """From this ratio of sizes on, features of unaligned pictures count as strange; aligned faces have one size only."""
@@ -55,19 +55,6 @@ def training_note(history: Sequence[Mapping[str, float]]) -> str | None:
         f"while its training loss went on falling: the running statistics of batch normalisation may not fit its "
         f"weights. Set `freeze: {{batch_norm: true}}`, or lower `optimizer.backbone_lr`."
     )
-
-
-def by_note(notes: Iterable[tuple[str, str]]) -> list[str]:
-    """(member, note) pairs as lines, members with the same note in one.
-
-    Example:
-        >>> by_note([("a", "x"), ("b", "y"), ("c", "x")])
-        ['a, c: x', 'b: y']
-    """
-    names: dict[str, list[str]] = {}
-    for name, note in notes:
-        names.setdefault(note, []).append(name)
-    return [f"{', '.join(members)}: {note}" for note, members in names.items()]
 
 
 def _has_public_weights(spec: MemberSpec) -> bool:

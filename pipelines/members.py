@@ -81,9 +81,10 @@ def check(files: Sequence[Path], *, weights: Sequence[Path] = (), overfit: int =
     Raises:
         InputError: A file is wrong, a member cannot be built, or one cannot learn the faces by heart.
     """
-    from pipelines.member_notes import by_note, member_notes
+    from pipelines.member_notes import member_notes
     from pipelines.outside_plan import outside_row
     from pipelines.plan import make_plan
+    from pipelines.survey import by_note
 
     console = Console()
     plans = [make_plan(file, data=data or "synthetic", weights_folders=weights, keep_absent=True) for file in files]
@@ -120,7 +121,7 @@ def check(files: Sequence[Path], *, weights: Sequence[Path] = (), overfit: int =
 
 def _some_faces(spec: DataSpec, count: int, console: Console) -> Faces:
     """A few training faces, spread over the classes; not aligned, which takes minutes and changes no answer here."""
-    from pipelines.committee_fit import open_data
+    from pipelines.data_opening import open_data
     from pipelines.overfit import few_faces
 
     spec = spec.model_copy(update={"align": None})
@@ -166,7 +167,7 @@ def describe_data(source: str, *, classes: Wanted | None = None) -> None:
     Raises:
         InputError: It is missing, damaged or of no known layout, or lacks a class that is named.
     """
-    from pipelines.committee_fit import open_data
+    from pipelines.data_opening import open_data
 
     if source != "synthetic" and not Path(source).exists():
         raise InputError(f"Expected a file, a folder or `synthetic`, but there is no {source!r}.")

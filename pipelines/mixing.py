@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ensemble.mix_spec import MixSpec
-from pipelines.batches import derived_seed
+from pipelines.seed import derived_seed
 
 __all__ = ["Mixing"]
 

@@ -17,9 +17,9 @@ from ensemble.outside_spec import OUTSIDE, OutsideSpec
 from ensemble.perturbation import fuse_views
 from pipelines.atomic import write_checked_json
 from pipelines.bundle import POSTERIORS, SPEC
-from pipelines.checkpoint import remove_checkpoints
+from pipelines.checkpoint_place import remove_checkpoints
 from pipelines.face_store import FaceStore
-from pipelines.member_fit import FitData
+from pipelines.fit_data import FitData
 from pipelines.member_folder import is_finished
 from pipelines.posterior_file import read_posterior_file
 

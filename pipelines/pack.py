@@ -37,15 +37,15 @@ from pipelines.bundle import (
     unseal,
 )
 from pipelines.checkpoint import load_tensors, save_tensors
-from pipelines.committee_fit import open_data
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.device import choose_device
 from pipelines.fingerprint import digest_file
+from pipelines.fit_data import FitData
 from pipelines.folded_member import load_member
 from pipelines.fuse import fuse_stored, print_table, stored_tree
 from pipelines.lock import locked
-from pipelines.member_fit import FitData
 from pipelines.member_folder import network_folders
 from pipelines.model_card import CARD, model_card
 from pipelines.output_place import check_derived, whole_or_gone

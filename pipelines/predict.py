@@ -13,8 +13,8 @@ from ensemble.data_spec import DataSpec, OnBad
 from ensemble.perturbation import FusionMode, PerturbationPlan, check_views
 from ensemble.predictions import Predictions, check_min_confidence
 from pipelines.bundle import read_resolved
-from pipelines.committee_fit import open_data
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.detection import Detect, FaceDetector
 from pipelines.drawing import Drawing
 from pipelines.drawing_place import check_place

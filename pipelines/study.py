@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from backbones.errors import InputError, reason_of
 from ensemble.tune_spec import SearchSpec, TuneSpec
-from pipelines.batches import derived_seed
+from pipelines.seed import derived_seed
 
 __all__ = ["STUDY", "Study", "Trial"]
 

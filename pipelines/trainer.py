@@ -15,11 +15,12 @@ from backbones.contract import Loss
 from backbones.errors import InputError
 from backbones.timm_parts import create_ema
 from ensemble.spec import MemberSpec
-from pipelines.batches import derived_seed
-from pipelines.checkpoint import Progress, load_checkpoint, restore_optimizer, save_checkpoint
+from pipelines.checkpoint import load_checkpoint, restore_optimizer, save_checkpoint
 from pipelines.device import autocast, resolve_precision
 from pipelines.mixing import Mixing
 from pipelines.optimization import make_optimizer, make_schedule
+from pipelines.progress import Progress
+from pipelines.seed import derived_seed
 from pipelines.unfreezing import Lesson, Unfreezing
 
 __all__ = ["DivergedError", "Trainer", "Watcher"]

@@ -17,14 +17,15 @@ import torch
 from ensemble.metric import accuracy
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
-from pipelines.batches import derived_seed
 from pipelines.bundle import HISTORY
-from pipelines.checkpoint import mean_history
 from pipelines.feature_cache import cached_features
+from pipelines.fit_data import FitData
 from pipelines.forward import forward_all, softmax
 from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member, member_fingerprint
+from pipelines.member_fit import fit_member, member_fingerprint
 from pipelines.member_folder import is_finished
+from pipelines.progress import mean_history
+from pipelines.seed import derived_seed
 from pipelines.spec_file import read_spec_file
 from pipelines.trainer import Watcher
 from pipelines.tune_data import TuneData, drawn

@@ -18,8 +18,8 @@ from ensemble.canonical import digest_of
 from ensemble.spec import MemberSpec
 from ensemble.tune_spec import TuneSpec
 from pipelines.atomic import sweep
-from pipelines.committee_fit import open_data
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.device import choose_device
 from pipelines.lock import locked
 from pipelines.member_plan import check_member

@@ -14,9 +14,9 @@ from backbones.errors import InputError
 from ensemble.canonical import digest_of
 from ensemble.faces import Faces
 from ensemble.tune_spec import TuneSpec
-from pipelines.batches import derived_seed
 from pipelines.face_store import FaceStore
-from pipelines.member_fit import FitData
+from pipelines.fit_data import FitData
+from pipelines.seed import derived_seed
 from pipelines.split import deal_folds, split_faces
 
 __all__ = ["TuneData", "drawn"]

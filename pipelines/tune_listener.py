@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipelines.checkpoint import Progress
 from pipelines.console import Bar, Console
+from pipelines.progress import Progress
 from pipelines.study import Trial
 from pipelines.trainer import Watcher
 from pipelines.trial_run import TrialScore

@@ -19,9 +19,9 @@ from ensemble.faces import Faces
 from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import PerturbationPlan
 from pipelines.bundle import COMMITTEE, PACK, POSTERIORS, changed_files, read_json
-from pipelines.committee_fit import open_data
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.device import choose_device
 from pipelines.face_store import FaceStore
 from pipelines.folded_member import FoldedMember, load_member

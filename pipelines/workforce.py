@@ -6,10 +6,8 @@ better spent on several members, with few threads each.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -21,14 +19,15 @@ from pipelines.atomic import explain_os_error
 from pipelines.environment import prepare_environment
 from pipelines.member_job import Listener, MemberJob
 from pipelines.out_of_memory import telling_memory
+from pipelines.worker_process import end_with_parent, worker_context
 
 __all__ = ["run_jobs", "worker_count"]
 
 _QUICKEST = 0.2
-_POLL = 0.5
+"""Seconds between two reports of work."""
 
 
-def worker_count(jobs: int | None, device_type: str) -> int:
+def worker_count(jobs: int | None, device_type: str = "cpu") -> int:
     """Processes to train members in: as asked for, else one per core up to four on a CPU, one on an accelerator."""
     if jobs is not None:
         return jobs
@@ -80,7 +79,7 @@ class _Workforce:
     """The processes at work, each with a pipe of its own: one that is killed leaves nothing half written to others."""
 
     def __init__(self, jobs: Sequence[MemberJob], processes: int, listen: Listener) -> None:
-        self.context = multiprocessing.get_context("spawn")
+        self.context = worker_context()
         self.waiting, self.processes, self.listen = list(jobs), processes, listen
         self.working: dict[Connection, tuple[str, Any]] = {}
         self.lost: list[str] = []
@@ -102,7 +101,7 @@ class _Workforce:
 
     def _start(self, job: MemberJob) -> None:
         mine, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=_work, args=(job, theirs, os.getpid()), daemon=True)
+        process = self.context.Process(target=_work, args=(job, theirs), daemon=True)
         process.start()
         theirs.close()  # so that the end of the worker is the end of the pipe
         self.working[mine] = (job.spec.name, process)
@@ -136,20 +135,12 @@ def _killed(member: str, code: int | None) -> str:
     )
 
 
-def _follow(parent: int) -> None:
-    """End this process when its parent is gone, killed perhaps: a worker must not go on unseen."""
-    while os.getppid() == parent:
-        time.sleep(_POLL)
-    os._exit(1)
-
-
-def _work(job: MemberJob, pipe: Connection, parent: int) -> None:
+def _work(job: MemberJob, pipe: Connection) -> None:
     """What a worker process does."""
     prepare_environment()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
+    end_with_parent()
     name, last = job.spec.name, 0.0
-
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
     def listen(member: str, event: str, payload: Any) -> None:
         nonlocal last

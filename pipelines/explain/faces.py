@@ -14,8 +14,8 @@ from ensemble.bank import load_posteriors
 from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from pipelines.bundle import POSTERIORS, read_resolved
-from pipelines.committee_fit import open_data
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.detection import FaceDetector
 from pipelines.face_block import Shape
 from pipelines.face_stream import open_stream

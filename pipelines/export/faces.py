@@ -8,8 +8,8 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.data_spec import DataSpec
 from pipelines.bundle import read_resolved
-from pipelines.committee_fit import open_data
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.detection import FaceDetector
 from pipelines.export.parity import edge_faces
 from pipelines.face_block import Shape

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pipelines.augmentation import Augmentation
-from pipelines.batches import FaceBatches, FeatureBatches, derived_seed, prefetched
+from pipelines.batches import FaceBatches, FeatureBatches, prefetched
+from pipelines.seed import derived_seed
 
 
 def faces(count: int = 23) -> np.ndarray:

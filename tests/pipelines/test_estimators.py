@@ -18,9 +18,10 @@ from ensemble.expression import EXPRESSIONS
 from ensemble.faces import Faces, content_digest, digest_of_ids
 from ensemble.spec import MemberSpec
 from pipelines.estimators import ESTIMATORS
+from pipelines.fit_data import FitData
 from pipelines.forward import forward_all, softmax
 from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member
+from pipelines.member_fit import fit_member
 from pipelines.synthetic import synthetic_faces
 from pipelines.trainer import Watcher
 

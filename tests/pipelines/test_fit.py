@@ -83,6 +83,28 @@ def test_jobs_side_by_side_give_the_same_bytes_as_one_by_one(
     assert set(outputs[0]) == set(digests(committee))
 
 
+def test_the_process_that_hands_the_jobs_on_loads_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 1").replace("count: 210", "count: 70"))
+    code = """
+import sys
+from pathlib import Path
+
+from pipelines.committee_fit import fit_committee
+from pipelines.plan import make_plan
+
+if __name__ == "__main__":
+    fit_committee(make_plan(Path("tiny.yaml")), jobs=2, track=False, quiet=True)
+    print(*({"torch", "timm", "torchvision"} & set(sys.modules)), "none of them")
+"""
+    (tmp_path / "program.py").write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "none of them"
+
+
 def test_an_interrupted_fit_says_so_and_leaves_no_worker(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 500"))
     command = [sys.executable, "-m", "pipelines.cli", "fit", "--members", "tiny.yaml", "--no-track", "--jobs", "2"]

@@ -20,10 +20,11 @@ from ensemble.spec import MemberSpec
 from ensemble.spec_check import check_spec
 from pipelines.face_store import FaceStore, load_faces
 from pipelines.fingerprint import digest_file
+from pipelines.fit_data import FitData
 from pipelines.folded_job import FoldedJob
 from pipelines.folded_member import FoldedMember, load_member
 from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member, member_fingerprint
+from pipelines.member_fit import fit_member, member_fingerprint
 from pipelines.member_folder import make_room
 from pipelines.member_job import MemberJob
 from pipelines.trainer import Watcher
@@ -94,7 +95,7 @@ def test_a_copy_is_trained_on_the_faces_outside_its_fold_alone(
         seen.append(data)
         return fit_member(member, data, **options)
 
-    monkeypatch.setattr("pipelines.member_job.fit_member", spy)
+    monkeypatch.setattr("pipelines.member_fit.fit_member", spy)
     job = run(make_job(store, tmp_path, epochs=1))
     train, whole = store.split("train"), load_posteriors(job.folder / "posteriors.npz").splits["train"]
     assert whole.ids.tolist() == train.ids.tolist()

@@ -13,9 +13,10 @@ from ensemble.expression import EXPRESSIONS
 from ensemble.faces import Faces, content_digest, digest_of_ids
 from ensemble.spec import InputSpec, MemberSpec
 from ensemble.spec_check import check_spec
+from pipelines.fit_data import FitData
 from pipelines.input_layer import InputLayer
 from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member
+from pipelines.member_fit import fit_member
 from pipelines.trainer import Watcher
 
 MEMBER: dict[str, Any] = {"name": "m", "backbone": {"kind": "light_cnn"}}

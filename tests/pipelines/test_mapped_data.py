@@ -15,8 +15,8 @@ from ensemble.data_spec import DataSpec
 from ensemble.expression import EXPRESSIONS
 from pipelines import votes as votes_module
 from pipelines.class_coverage import map_note, require_training_faces
-from pipelines.committee_fit import open_data
 from pipelines.console import Console
+from pipelines.data_opening import open_data
 from pipelines.face_store import FaceStore, load_faces
 from pipelines.reader.class_folder import ClassFolder
 from pipelines.reader.fer_csv import FerCsv

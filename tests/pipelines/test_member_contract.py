@@ -15,8 +15,9 @@ from backbones.freeze import frozen_stages
 from backbones.registry import HEADS
 from ensemble.faces import Faces, content_digest, digest_of_ids
 from ensemble.spec import MemberSpec
+from pipelines.fit_data import FitData
 from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member
+from pipelines.member_fit import fit_member
 from pipelines.trainer import Watcher
 
 COUNT = 28  # four faces of each class: two updates of fourteen

@@ -9,8 +9,10 @@ import torch
 
 from pipelines.atomic import write_json
 from pipelines.bundle import SPEC, WEIGHTS
-from pipelines.checkpoint import CHECKPOINT, Progress, save_checkpoint
+from pipelines.checkpoint import save_checkpoint
+from pipelines.checkpoint_place import CHECKPOINT
 from pipelines.member_folder import FOLDED, copy_folder, is_finished, make_room, plan_folds
+from pipelines.progress import Progress
 
 F, G = "f" * 64, "0" * 64
 

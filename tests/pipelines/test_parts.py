@@ -23,10 +23,11 @@ from ensemble.spec import MemberSpec
 from pipelines.atomic import replacing, write_json
 from pipelines.bundle import changed_files, read_json, seal, unseal
 from pipelines.feature_cache import cached_features
+from pipelines.fit_data import FitData
 from pipelines.forward import forward_all, softmax
 from pipelines.lock import locked
 from pipelines.member import Member
-from pipelines.member_fit import FitData, fit_member
+from pipelines.member_fit import fit_member
 from pipelines.prediction_file import PredictionWriter, prediction_frame
 from pipelines.reference import reference
 from pipelines.trainer import Watcher

@@ -13,7 +13,9 @@ from backbones.errors import InputError
 from backbones.registry import LOSSES
 from ensemble.spec import ComponentSpec, MemberSpec
 from pipelines.batches import FeatureBatches
-from pipelines.checkpoint import CHECKPOINT, PREVIOUS, Progress, load_checkpoint
+from pipelines.checkpoint import load_checkpoint
+from pipelines.checkpoint_place import CHECKPOINT, PREVIOUS
+from pipelines.progress import Progress
 from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson
 

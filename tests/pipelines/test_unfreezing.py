@@ -17,9 +17,10 @@ from ensemble.expression import EXPRESSIONS
 from ensemble.faces import Faces, content_digest, digest_of_ids
 from ensemble.spec import MemberSpec
 from pipelines.bundle import WEIGHTS
-from pipelines.checkpoint import Progress
+from pipelines.fit_data import FitData
 from pipelines.member import Member
-from pipelines.member_fit import HISTORY, FitData, fit_member
+from pipelines.member_fit import HISTORY, fit_member
+from pipelines.progress import Progress
 from pipelines.trainer import Watcher
 
 BACKBONE = {"kind": "scratch_cnn", "blocks": [{"filters": 4}, {"filters": 6}, {"filters": 8}], "pooling": "average"}

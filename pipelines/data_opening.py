@@ -1,0 +1,60 @@
+"""Opens the faces that a data spec names, and tells what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ensemble.data_spec import DataSpec
+from pipelines.class_coverage import map_note, require_training_faces
+from pipelines.console import Console
+from pipelines.face_store import FaceStore, load_faces
+from pipelines.skip_report import SKIPPED
+from pipelines.workspace import Workspace
+
+__all__ = ["open_data"]
+
+
+def open_data(
+    spec: DataSpec, workspace: Workspace, console: Console, *, device: str | None = None, fit: bool = False
+) -> FaceStore:
+    """Decode the faces of a data spec, or open them from the cache, with a progress bar.
+
+    Args:
+        spec: Where they come from, and whether they are aligned.
+        workspace: Holds the cache.
+        console: Told how many faces there are, and how many images had none to align.
+        device: Where faces to align are looked for.
+        fit: Whether members are trained on them: then every class that `classes` leaves needs training faces.
+
+    Raises:
+        InputError: The data cannot be read, or is unfit.
+    """
+    with console.bar("reading faces" if spec.align is None else "finding and aligning faces", 1) as bar:
+        store = load_faces(
+            spec.source,
+            reader=spec.reader,
+            options=spec.options,
+            votes=None if spec.votes is None else Path(spec.votes),
+            align=spec.align,
+            classes=spec.classes,
+            on_bad=spec.on_bad,
+            cache=workspace.cache,
+            device=device,
+            progress=bar.set,
+        )
+    counts = ", ".join(f"{name} {count:,}" for name, count in store.counts.items())
+    console.note(f"{spec.source}: {counts} faces of {len(store.classes)} classes, digest {store.digest[:12]}")
+    if spec.align is not None and store.excluded is not None:
+        lost = ", ".join(f"{store.excluded[s]:,} of {store.excluded[s] + n:,} {s}" for s, n in store.counts.items())
+        console.note(f"aligned to {spec.align.template} at {store.size} px; left out, no face found: {lost} images")
+    if store.skipped:
+        console.note(f"{store.skipped:,} left out, which cannot be read: {store.folder / SKIPPED}")
+    if spec.classes:
+        console.note(map_note(store, spec.classes))
+    if spec.classes and fit:
+        require_training_faces(store, spec.classes)
+    if spec.dedupe:
+        from pipelines.dedupe import without_twins
+
+        store = without_twins(store, console)
+    return store

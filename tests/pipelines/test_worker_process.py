@@ -1,0 +1,75 @@
+"""Worker processes: forked from one server where that can be, started anew where not, and gone with their parent."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.worker_process import run_aside, worker_context
+
+ROOT = Path(__file__).parents[2]
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+
+
+def test_what_is_called_aside_returns_and_raises() -> None:
+    assert run_aside(int, "7") == 7
+    assert run_aside(os.getpid) != os.getpid()
+    with pytest.raises(ValueError, match="invalid literal"):
+        run_aside(int, "x")
+
+
+@pytest.mark.skipif(not FORKS, reason="no forking on this system")
+def test_where_a_socket_cannot_lie_workers_are_started_anew(tmp_path: Path) -> None:
+    far = tmp_path / ("x" * 100)
+    far.mkdir()
+    code = """
+from pipelines.worker_process import run_aside, worker_context
+if __name__ == "__main__":
+    print(worker_context().get_start_method(), run_aside(int, "7"))
+"""
+    (tmp_path / "program.py").write_text(code)
+    for folder, method in ((far, "spawn"), (Path("/tmp"), "forkserver")):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+        result = subprocess.run(
+            [sys.executable, tmp_path / "program.py"], env=environment, capture_output=True, text=True
+        )
+        assert result.stdout.split() == [method, "7"], result.stderr
+
+
+def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
+    code = """
+import os, sys, time
+from pipelines.worker_process import end_with_parent, worker_context
+
+def work():
+    end_with_parent()
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    worker_context().Process(target=work, daemon=True).start()
+    time.sleep(600)
+"""
+    (tmp_path / "program.py").write_text(code)
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:  # fmt: skip
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        others = [*psutil.Process(parent.pid).children(recursive=True), worker]
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    _, alive = psutil.wait_procs(others, timeout=20)
+    assert alive == []
+
+
+def test_the_context_is_one_that_this_system_has() -> None:
+    assert worker_context().get_start_method() == ("forkserver" if FORKS else "spawn")
