@@ -22,6 +22,7 @@ from pipelines.affine_warp import BORDERS, warp
 __all__ = ["TRANSFORMS", "BatchedChain", "BatchedTransform"]
 
 Draw = np.random.Generator
+Chosen = npt.NDArray[np.bool_]
 Range = tuple[float, float]
 
 
@@ -37,6 +38,8 @@ class BatchedTransform(ABC):
     """
 
     defaults: ClassVar[Mapping[str, Any]]
+    stays_within: ClassVar[bool] = False
+    """Whether pixels of 0..255 always give pixels of 0..255."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         unknown = set(parameters) - set(self.defaults) - {"p"}
@@ -46,8 +49,8 @@ class BatchedTransform(ABC):
         self.p = _number(self.given["p"], 0.0, 1.0)
 
     @abstractmethod
-    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
-        """(B, C, H, W) float pixels of 0..255 to the same; faces that are not `chosen` (B,) stay as they are."""
+    def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
+        """(B, C, H, W) float pixels of 0..255 to the same, perhaps in place; only those `chosen` (B,) change."""
 
 
 class BatchedChain:
@@ -78,9 +81,9 @@ class BatchedChain:
         layers = faces.unsqueeze(1) if faces.ndim == 3 else faces.permute(0, 3, 1, 2)
         x = layers.float()  # (B, C, H, W)
         for transform in self.transforms:
-            chosen = _onto(x, self._draw.random(len(x)) < transform.p)
-            x = transform(x, chosen, self._draw).clamp(0.0, 255.0)
-        x = x.round().to(torch.uint8)
+            x = transform(x, self._draw.random(len(x)) < transform.p, self._draw)
+            x = x if transform.stays_within else x.clamp_(0.0, 255.0)
+        x = x.round_().to(torch.uint8)
         return x.squeeze(1) if faces.ndim == 3 else x.permute(0, 2, 3, 1)
 
 
@@ -88,10 +91,12 @@ class HorizontalFlip(BatchedTransform):
     """The mirror image."""
 
     defaults: ClassVar[Mapping[str, Any]] = {}
+    stays_within = True
 
-    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+    def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
         """Mirror the chosen faces."""
-        return torch.where(_spread(chosen), x.flip(-1), x)
+        rows = _onto(x, np.flatnonzero(chosen))
+        return x.index_copy_(0, rows, x[rows].flip(-1))
 
 
 class Affine(BatchedTransform):
@@ -104,6 +109,7 @@ class Affine(BatchedTransform):
         "keep_ratio": False,
         "border_mode": 0,
     }
+    stays_within = True
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
@@ -112,7 +118,7 @@ class Affine(BatchedTransform):
         if self.given["border_mode"] not in BORDERS or not isinstance(self.given["keep_ratio"], bool):
             raise _UnableError
 
-    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+    def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
         """Move the chosen faces."""
         count = len(x)
         angle = np.radians(draw.uniform(*self.rotate, count))
@@ -121,8 +127,7 @@ class Affine(BatchedTransform):
         # A pixel p from the middle goes to R · S · p + t, and so x comes from S⁻¹ · Rᵀ · (x - t).
         cosine, sine = np.cos(angle), np.sin(angle)
         back = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], 1) / scale[:, :, None]
-        stay = ~chosen.cpu().numpy()
-        back[stay], shift[stay] = np.eye(2), 0
+        back[~chosen], shift[~chosen] = np.eye(2), 0
         return warp(x, back, -(back @ shift[:, :, None])[:, :, 0], border=self.given["border_mode"])
 
 
@@ -141,13 +146,13 @@ class RandomBrightnessContrast(BatchedTransform):
         both = [[-value, value] if isinstance(value, float) and value >= 0 else value for value in limits]
         self.brightness, self.contrast = _range(both[0]), _range(both[1])
 
-    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+    def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
         """Light the chosen faces otherwise."""
-        factor = 1.0 + draw.uniform(*self.contrast, len(x))
-        shift = _spread(_onto(x, draw.uniform(*self.brightness, len(x)).astype(np.float32)))
+        factor = np.where(chosen, 1.0 + draw.uniform(*self.contrast, len(x)), 1.0)
+        shift = np.where(chosen, draw.uniform(*self.brightness, len(x)), 0.0)
         reference = 255.0 if self.given["brightness_by_max"] else x.mean(dim=(1, 2, 3), keepdim=True)
-        changed = x * _spread(_onto(x, factor.astype(np.float32))) + shift * reference
-        return torch.where(_spread(chosen), changed, x)
+        shifts = _spread(_onto(x, shift.astype(np.float32))) * reference
+        return x.mul_(_spread(_onto(x, factor.astype(np.float32)))).add_(shifts)
 
 
 class CoarseDropout(BatchedTransform):
@@ -159,6 +164,7 @@ class CoarseDropout(BatchedTransform):
         "hole_width_range": [0.1, 0.2],
         "fill": 0,
     }
+    stays_within = True
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
@@ -168,23 +174,23 @@ class CoarseDropout(BatchedTransform):
         if self.given["fill"] != "random_uniform":
             _number(self.given["fill"], 0, 255)
 
-    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+    def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
         """Paint boxes over the chosen faces."""
         count, channels, height, width = x.shape
         boxes = draw.integers(self.holes[0], self.holes[1] + 1, count)
         in_pixels = self.height[1] >= 1
-        rows, columns = (torch.arange(side, device=x.device) for side in (height, width))
+        down, across = np.arange(height), np.arange(width)
         for box in range(self.holes[1]):
             top, bottom = self._span(self.height, height, count, draw, in_pixels)
             left, right = self._span(self.width, width, count, draw, in_pixels)
             fill = draw.integers(0, 256, (count, channels)) if self.given["fill"] == "random_uniform" else None
-            inside = [_onto(x, place)[:, None] for place in (top, bottom, left, right)]
-            painted = _spread(chosen & _onto(x, box < boxes)) & (
-                ((rows >= inside[0]) & (rows < inside[1]))[:, None, :, None]
-                & ((columns >= inside[2]) & (columns < inside[3]))[:, None, None, :]
-            )  # (B, 1, H, W)
-            colour = self.given["fill"] if fill is None else _onto(x, fill.astype(np.float32))[:, :, None, None]
-            x = torch.where(painted, colour, x)
+            rows = np.flatnonzero(chosen & (box < boxes))
+            lines = (down >= top[rows, None]) & (down < bottom[rows, None])  # (R, H)
+            columns = (across >= left[rows, None]) & (across < right[rows, None])  # (R, W)
+            painted = _onto(x, lines)[:, None, :, None] & _onto(x, columns)[:, None, None, :]  # (R, 1, H, W)
+            colour = self.given["fill"] if fill is None else _onto(x, fill[rows].astype(np.float32))[:, :, None, None]
+            where = _onto(x, rows)
+            x.index_copy_(0, where, torch.where(painted, colour, x[where]))
         return x
 
     @staticmethod
@@ -209,13 +215,13 @@ class GaussNoise(BatchedTransform):
         if self.deviation[1] > 1.0:
             raise _UnableError
 
-    def __call__(self, x: Tensor, chosen: Tensor, draw: Draw) -> Tensor:
+    def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
         """Add noise to the chosen faces."""
         deviation = _onto(x, 255.0 * draw.uniform(*self.deviation, len(x)).astype(np.float32))
         source = torch.Generator(x.device).manual_seed(int(draw.integers(2**63 - 1)))
         channels = x.shape[1] if self.given["per_channel"] else 1
         shape = (len(x), channels, *x.shape[2:])
-        noise = torch.randn(shape, generator=source, device=x.device) * _spread(deviation * chosen)
+        noise = torch.randn(shape, generator=source, device=x.device) * _spread(deviation * _onto(x, chosen))
         return x + noise
 
 
