@@ -25,7 +25,7 @@ READ = """
 import json, resource, sys, time
 started = time.perf_counter()
 from pathlib import Path
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 imported = time.perf_counter()
 store = load_faces(sys.argv[1], cache=Path(sys.argv[2]))
 pixels = store.split("train").images[:1].sum()

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from backbones.errors import InputError
-from ensemble.committee import Posteriors
 from ensemble.committee_spec import CommitteeNode
 from ensemble.estimate import OutOfFold, nested_probs
+from ensemble.fitted_node import Posteriors
 from ensemble.metric import accuracy, nll
 from ensemble.rules import Labels
 

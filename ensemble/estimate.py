@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
-from ensemble.committee import FittedNode, Posteriors, cross_fit, fit_node
 from ensemble.committee_spec import CommitteeNode
 from ensemble.comparison import Comparison, bootstrap_interval, mcnemar
+from ensemble.fitted_node import FittedNode, Posteriors, cross_fit, fit_node
 from ensemble.metric import accuracy, brier, expected_calibration_error, nll
 from ensemble.rule.temperature import best_temperature
 from ensemble.rules import Labels, Probs, check_labels

@@ -18,16 +18,13 @@ from torch import Tensor
 
 from ensemble.spec import ComponentSpec
 from pipelines.affine_warp import BORDERS, warp
+from pipelines.transform_parameter import UnableError, number, rising, whole_rising
 
 __all__ = ["TRANSFORMS", "BatchedChain", "BatchedTransform"]
 
 Draw = np.random.Generator
 Chosen = npt.NDArray[np.bool_]
 Range = tuple[float, float]
-
-
-class _UnableError(Exception):
-    """A parameter is none that the batched transform knows; albumentations may, or says what is wrong with it."""
 
 
 class BatchedTransform(ABC):
@@ -44,9 +41,9 @@ class BatchedTransform(ABC):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         unknown = set(parameters) - set(self.defaults) - {"p"}
         if unknown:
-            raise _UnableError(unknown)
+            raise UnableError(unknown)
         self.given = {"p": 0.5, **self.defaults, **parameters}
-        self.p = _number(self.given["p"], 0.0, 1.0)
+        self.p = number(self.given["p"], 0.0, 1.0)
 
     @abstractmethod
     def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
@@ -69,7 +66,7 @@ class BatchedChain:
         """The chain, or None if a step is nothing that is known here."""
         try:
             return cls([TRANSFORMS[step.kind](step.parameters) for step in steps])
-        except (KeyError, _UnableError):
+        except (KeyError, UnableError):
             return None
 
     def seed(self, seed: int) -> None:
@@ -113,10 +110,10 @@ class Affine(BatchedTransform):
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        self.rotate, self.scale = _range(self.given["rotate"]), _range(self.given["scale"], low=1e-3)
-        self.shift = _whole_range(self.given["translate_px"])
+        self.rotate, self.scale = rising(self.given["rotate"]), rising(self.given["scale"], low=1e-3)
+        self.shift = whole_rising(self.given["translate_px"])
         if self.given["border_mode"] not in BORDERS or not isinstance(self.given["keep_ratio"], bool):
-            raise _UnableError
+            raise UnableError
 
     def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
         """Move the chosen faces."""
@@ -144,7 +141,7 @@ class RandomBrightnessContrast(BatchedTransform):
         super().__init__(parameters)
         limits = (self.given[key] for key in ("brightness_limit", "contrast_limit"))
         both = [[-value, value] if isinstance(value, float) and value >= 0 else value for value in limits]
-        self.brightness, self.contrast = _range(both[0]), _range(both[1])
+        self.brightness, self.contrast = rising(both[0]), rising(both[1])
 
     def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
         """Light the chosen faces otherwise."""
@@ -168,11 +165,11 @@ class CoarseDropout(BatchedTransform):
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        self.holes = _whole_range(self.given["num_holes_range"], low=1)
-        self.height = _range(self.given["hole_height_range"], low=0.0)
-        self.width = _range(self.given["hole_width_range"], low=0.0)
+        self.holes = whole_rising(self.given["num_holes_range"], low=1)
+        self.height = rising(self.given["hole_height_range"], low=0.0)
+        self.width = rising(self.given["hole_width_range"], low=0.0)
         if self.given["fill"] != "random_uniform":
-            _number(self.given["fill"], 0, 255)
+            number(self.given["fill"], 0, 255)
 
     def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
         """Paint boxes over the chosen faces."""
@@ -211,9 +208,9 @@ class GaussNoise(BatchedTransform):
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        self.deviation = _range(self.given["std_range"], low=0.0)
+        self.deviation = rising(self.given["std_range"], low=0.0)
         if self.deviation[1] > 1.0:
-            raise _UnableError
+            raise UnableError
 
     def __call__(self, x: Tensor, chosen: Chosen, draw: Draw) -> Tensor:
         """Add noise to the chosen faces."""
@@ -238,26 +235,3 @@ def _onto(x: Tensor, values: npt.NDArray[Any]) -> Tensor:
 def _spread(values: Tensor) -> Tensor:
     """(B,) to (B, 1, 1, 1)."""
     return values[:, None, None, None]
-
-
-def _number(value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise _UnableError(value)
-    return float(value)
-
-
-def _range(value: Any, *, low: float = -np.inf) -> Range:
-    """A pair of rising numbers."""
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise _UnableError(value)
-    first, last = (_number(end, low, np.inf) for end in value)
-    if first > last:
-        raise _UnableError(value)
-    return first, last
-
-
-def _whole_range(value: Any, *, low: float = -np.inf) -> tuple[int, int]:
-    first, last = _range(value, low=low)
-    if first != int(first) or last != int(last):
-        raise _UnableError(value)
-    return int(first), int(last)

@@ -7,7 +7,8 @@ from pathlib import Path
 from ensemble.data_spec import DataSpec
 from pipelines.class_coverage import map_note, require_training_faces
 from pipelines.console import Console
-from pipelines.face_store import FaceStore, load_faces
+from pipelines.face_loading import load_faces
+from pipelines.face_store import FaceStore
 from pipelines.skip_report import SKIPPED
 from pipelines.workspace import Workspace
 

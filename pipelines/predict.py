@@ -19,7 +19,7 @@ from pipelines.detection import Detect, FaceDetector
 from pipelines.drawing import Drawing
 from pipelines.drawing_place import check_place
 from pipelines.face_block import Shape
-from pipelines.face_stream import FaceStream, StoreStream, expand_inputs, open_stream
+from pipelines.face_stream import FaceStream, StoreStream
 from pipelines.home_path import expanded
 from pipelines.model_card import CARD
 from pipelines.output_place import check_file
@@ -27,6 +27,7 @@ from pipelines.prediction_file import FORMATS, PredictionWriter, prediction_fram
 from pipelines.prediction_summary import Summary
 from pipelines.predictor import Predictor
 from pipelines.skip_report import SKIPPED, SkipReport
+from pipelines.stream_opening import expand_inputs, open_stream
 from pipelines.workspace import Workspace, is_shipped
 
 __all__ = ["predict_files"]

@@ -18,8 +18,8 @@ from pipelines.console import Console
 from pipelines.data_opening import open_data
 from pipelines.detection import FaceDetector
 from pipelines.face_block import Shape
-from pipelines.face_stream import open_stream
 from pipelines.predictor import Predictor
+from pipelines.stream_opening import open_stream
 from pipelines.workspace import Workspace
 
 __all__ = ["Choice", "ShownFaces", "choose_rows", "chosen_faces", "given_faces"]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from backbones.errors import InputError, nearest
-from ensemble.committee import FittedNode
+from ensemble.fitted_node import FittedNode
 from pipelines.export.graph import CommitteeGraph, MemberGraph
 from pipelines.folded_member import FoldedMember
 from pipelines.member import Member

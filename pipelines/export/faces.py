@@ -13,8 +13,8 @@ from pipelines.data_opening import open_data
 from pipelines.detection import FaceDetector
 from pipelines.export.parity import edge_faces
 from pipelines.face_block import Shape
-from pipelines.face_stream import open_stream
 from pipelines.predictor import Predictor
+from pipelines.stream_opening import open_stream
 from pipelines.workspace import Workspace
 
 __all__ = ["compared_faces"]

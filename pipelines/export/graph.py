@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from backbones.layer.fractional_pool import FractionalMaxPool2d
 from ensemble.class_map import ClassMap
-from ensemble.committee import Committee, FittedNode
+from ensemble.committee import Committee
+from ensemble.fitted_node import FittedNode
 from ensemble.metric import FLOOR
 from pipelines.export.rule_graph import at_temperature, rule_graph
 from pipelines.folded_member import FoldedMember

@@ -16,7 +16,7 @@ from backbones.errors import InputError
 from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from pipelines.evaluation import Answers
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 from pipelines.stored_posteriors import StoredPosteriors
 
 __all__ = ["Mistake", "most_confident_mistakes", "own_faces", "png_uri"]

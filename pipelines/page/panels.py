@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ensemble.calibration import reliability
-from ensemble.committee import FittedNode
+from ensemble.fitted_node import FittedNode
 from ensemble.outside_spec import OUTSIDE
 from ensemble.rules import FusionRule
 from pipelines.evaluation import confidence

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from backbones.errors import EnsembleError, InputError
-from ensemble.committee import Committee, cross_fit
+from ensemble.committee import Committee
 from ensemble.committee_spec import resolve_committee
+from ensemble.fitted_node import cross_fit
 from ensemble.fold import stratified_folds
 from ensemble.grouping import Evidence
 from ensemble.rules import RULES

@@ -20,7 +20,7 @@ from pipelines import landmarks
 from pipelines.aligned_reader import whole_images
 from pipelines.alignment import align_face
 from pipelines.detectors import DETECTORS, Detection, Detector, search
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 from pipelines.landmarks import find_landmarks
 from pipelines.plan import make_plan
 from pipelines.reader.class_folder import ClassFolder

@@ -20,8 +20,8 @@ import pytest
 from backbones.errors import InputError
 from ensemble.expression import EXPRESSIONS
 from ensemble.faces import content_digest
-from pipelines import face_store
-from pipelines.face_store import load_faces
+from pipelines import face_loading
+from pipelines.face_loading import load_faces
 from pipelines.reader.fer_csv import FerCsv
 
 USAGES = ("Training",) * 14 + ("PublicTest",) * 7 + ("PrivateTest",) * 3
@@ -107,7 +107,7 @@ def test_another_content_option_or_version_is_stored_anew(sources, tmp_path, mon
     assert load_faces(source, options={"seed": 0}, cache=tmp_path).folder == folders[0]  # the default, said aloud
     folders.append(load_faces(source, options={"seed": 1}, cache=tmp_path).folder)
     with monkeypatch.context() as patch:
-        patch.setattr(face_store, "STORE_VERSION", -1)
+        patch.setattr(face_loading, "STORE_VERSION", -1)
         folders.append(load_faces(source, cache=tmp_path).folder)
     source.write_text(source.read_text().replace("\n0,", "\n1,", 1))
     folders.append(load_faces(source, cache=tmp_path).folder)

@@ -18,7 +18,8 @@ from ensemble.bank import load_posteriors
 from ensemble.metric import accuracy, nll
 from ensemble.spec import MemberSpec
 from ensemble.spec_check import check_spec
-from pipelines.face_store import FaceStore, load_faces
+from pipelines.face_loading import load_faces
+from pipelines.face_store import FaceStore
 from pipelines.fingerprint import digest_file
 from pipelines.fit_data import FitData
 from pipelines.folded_job import FoldedJob

@@ -24,7 +24,7 @@ from ensemble.committee_spec import resolve_committee
 from ensemble.metric import accuracy, nll
 from pipelines.bundle import changed_files, read_committee, unseal
 from pipelines.cost import member_cost
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 from pipelines.stored_posteriors import stored_posteriors
 
 Cli = Callable[..., Outcome]

@@ -21,7 +21,7 @@ from backbones.errors import InputError
 from ensemble.bank import load_posteriors
 from ensemble.expression import EXPRESSIONS
 from pipelines.bundle import changed_files
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 from pipelines.plan import make_plan
 from pipelines.yaml_file import read_yaml, write_yaml
 

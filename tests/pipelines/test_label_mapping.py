@@ -18,7 +18,7 @@ import pipelines
 from ensemble.bank import load_posteriors
 from ensemble.expression import EXPRESSIONS
 from pipelines.bundle import changed_files, read_json, seal, unseal
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 from pipelines.yaml_file import read_yaml
 
 Cli = Callable[..., Outcome]

@@ -17,7 +17,8 @@ from pipelines import votes as votes_module
 from pipelines.class_coverage import map_note, require_training_faces
 from pipelines.console import Console
 from pipelines.data_opening import open_data
-from pipelines.face_store import FaceStore, load_faces
+from pipelines.face_loading import load_faces
+from pipelines.face_store import FaceStore
 from pipelines.reader.class_folder import ClassFolder
 from pipelines.reader.fer_csv import FerCsv
 from pipelines.workspace import Workspace

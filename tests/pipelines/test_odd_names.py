@@ -12,7 +12,7 @@ import pytest
 from hostile.case import image_files, png, put
 from support import Outcome
 
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 from pipelines.plain_name import plain_text
 
 Cli = Callable[..., Outcome]

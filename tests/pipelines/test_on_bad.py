@@ -17,7 +17,8 @@ from support import Outcome
 
 from backbones.errors import InputError
 from ensemble.data_spec import DataSpec
-from pipelines.face_store import FaceStore, load_faces
+from pipelines.face_loading import load_faces
+from pipelines.face_store import FaceStore
 from pipelines.skip_report import SKIPPED
 
 Cli = Callable[..., Outcome]

@@ -21,7 +21,7 @@ import pipelines
 from ensemble.bank import load_posteriors
 from ensemble.expression import EXPRESSIONS
 from pipelines.bundle import changed_files
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 
 Cli = Callable[..., Outcome]
 

@@ -16,7 +16,7 @@ import pipelines
 from backbones.errors import InputError
 from ensemble.expression import EXPRESSIONS
 from pipelines.bundle import seal, unseal
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 
 Cli = Callable[..., Outcome]
 

@@ -9,7 +9,8 @@ import pytest
 
 from backbones.errors import InputError
 from ensemble.tune_spec import TuneSpec
-from pipelines.face_store import FaceStore, load_faces
+from pipelines.face_loading import load_faces
+from pipelines.face_store import FaceStore
 from pipelines.tune_data import TuneData, drawn
 
 

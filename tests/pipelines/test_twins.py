@@ -14,7 +14,7 @@ from support import Outcome
 from pipelines.audit import audit
 from pipelines.console import Console
 from pipelines.dedupe import without_twins
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 from pipelines.synthetic import synthetic_faces
 from pipelines.twins import find_twins
 

@@ -16,7 +16,7 @@ from pipelines.bundle import changed_files
 from pipelines.explain.request import METHODS, QUICK, read_methods
 from pipelines.explain.saliency import gradcam_maps, occlusion_maps
 from pipelines.explain.subject import Subject
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 
 Cli = Callable[..., Outcome]
 FOLDER = Path("mlruns/committees/tiny")

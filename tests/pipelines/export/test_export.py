@@ -25,7 +25,7 @@ from pipelines.export import parity, request
 from pipelines.export.export import Exported, export_committee
 from pipelines.export.exportable import single_members, whole_committee
 from pipelines.export.parity import channels_first, compare, edge_faces
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 from pipelines.normalizer import equalize
 from pipelines.predictor import Predictor
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from drawn_committee import Drawn, make_committee
 
-from pipelines.face_store import load_faces
+from pipelines.face_loading import load_faces
 
 DATA = {"source": "synthetic", "options": {"count": 1400}}
 
