@@ -89,9 +89,10 @@ def _member(name: str, spec: Mapping[str, Any]) -> tuple[str, ...]:
     own, weights = spec["spec"], spec["spec"].get("weights") or {}
     size, channels = own["input"].get("size") or spec.get("face_size"), own["input"]["channels"]
     start = weights.get("name") or weights.get("file") or "random"
-    licence = f" ({weights['licence']})" if weights.get("licence") else ""
+    origin = [weights.get("licence"), f"trained on {weights['training_set']}" if weights.get("training_set") else None]
+    told = f" ({', '.join(filter(None, origin))})" if any(origin) else ""
     return (
         name, f"{own['backbone']['kind']}, {spec['parameters']:,} parameters",
         f"{size} px, {'grey' if channels == 1 else 'RGB'}, {own['input']['normalize']['kind']}",
-        f"{start}{licence}", str(spec["epochs"]), f"{spec['seconds']:,.0f}",
+        f"{start}{told}", str(spec["epochs"]), f"{spec['seconds']:,.0f}",
     )  # fmt: skip
