@@ -175,7 +175,7 @@ def _take_in(
 def _check_buildable(jobs: Sequence[MemberJob], processes: int, plan: Plan, console: Console) -> Survey:
     """Build every member once, so that no mistake shows up hours into the fit. All problems are told at once."""
     align = plan.data.align
-    survey = survey_jobs(jobs, align) if processes == 1 else run_aside(survey_jobs, jobs, align)
+    survey = run_aside(survey_jobs, jobs, align) if jobs and processes > 1 else survey_jobs(jobs, align)
     if survey.problems:
         raise InputError("\n".join(survey.problems))
     trained = {spec.name for spec in plan.members}

@@ -1,23 +1,21 @@
 """Processes of their own for members: how they start, and that none outlives the one that started it.
 
-Where there is forking, a server loads the libraries once and every worker is a fork of it: workers start at once, and
-share the memory that the libraries take. Elsewhere each is started anew. The process that starts them needs no torch.
+On Linux a server loads the libraries once and every worker is a fork of it: workers start at once, and share the memory
+that the libraries take. Elsewhere, where forking is unknown or unsafe beside the system's libraries, each is started
+anew. The process that starts them needs no torch.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pipelines.environment import prepare_environment
-
-with suppress(ImportError):  # not on every system
-    from multiprocessing import forkserver
 
 if TYPE_CHECKING:  # not all of them are there on every system
     from multiprocessing.context import ForkServerContext, SpawnContext
@@ -27,6 +25,8 @@ __all__ = ["end_with_parent", "run_aside", "worker_context"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_FORKS = platform.system() == "Linux"
+
 _LOADED_ONCE = ["pipelines.member_fit", "pipelines.views", "timm"]
 """What every worker needs; none of it starts a thread or touches an accelerator when it is imported."""
 
@@ -34,8 +34,10 @@ _LOADED_ONCE = ["pipelines.member_fit", "pipelines.views", "timm"]
 def worker_context() -> ForkServerContext | SpawnContext:
     """How workers are started here."""
     prepare_environment()  # the server reads the environment when it starts
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    if not _FORKS:
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver  # not there on every system
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_LOADED_ONCE)
     try:
