@@ -26,10 +26,8 @@ __all__ = [
     "COMMITTEE",
     "HELD_OUT",
     "HISTORY",
-    "PACK",
     "PAGE",
     "POSTERIORS",
-    "PRUNED",
     "REPORT",
     "RESOLVED",
     "SPEC",
@@ -49,11 +47,7 @@ __all__ = [
 COMMITTEE = "committee.json"
 RESOLVED = "committee.yaml"
 POSTERIORS = "posteriors.npz"
-PACK = "pack.json"
-"""Says which committee a pack is of; its members have no posteriors."""
 
-PRUNED = "pruned.json"
-"""Says which committee a smaller one is out of; a fit into its folder removes it."""
 
 REPORT = "report.json"
 SPEC = "spec.json"

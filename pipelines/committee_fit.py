@@ -13,7 +13,7 @@ from ensemble.outside_spec import BorrowedSpec, OutsideSpec
 from ensemble.spec import MemberSpec
 from pipelines.atomic import sweep, write_text
 from pipelines.borrowed_job import BorrowedJob, borrowed_spec
-from pipelines.bundle import PRUNED, RESOLVED, unseal
+from pipelines.bundle import RESOLVED, unseal
 from pipelines.console import Console
 from pipelines.data_opening import open_data
 from pipelines.face_store import FaceStore
@@ -35,7 +35,7 @@ from pipelines.target import Target, find_target
 from pipelines.termination import terminable
 from pipelines.worker_process import run_aside
 from pipelines.workforce import run_jobs, worker_count
-from pipelines.workspace import Workspace
+from pipelines.workspace import PRUNED, Workspace
 from pipelines.yaml_file import write_yaml
 
 __all__ = ["fit_committee"]

@@ -25,7 +25,6 @@ from pipelines.atomic import write_checked_json, write_text
 from pipelines.bundle import (
     HELD_OUT,
     HISTORY,
-    PACK,
     POSTERIORS,
     REPORT,
     RESOLVED,
@@ -53,7 +52,7 @@ from pipelines.spec_file import read_spec_file
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.views import view_probabilities
-from pipelines.workspace import Workspace
+from pipelines.workspace import PACK, Workspace
 from pipelines.yaml_file import write_yaml
 
 __all__ = ["pack_committee"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from ensemble.ablation import pruned
 from ensemble.estimate import OutOfFold
 from pipelines.atomic import write_json
-from pipelines.bundle import PRUNED, RESOLVED, read_facts, unseal
+from pipelines.bundle import RESOLVED, read_facts, unseal
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.fuse import fuse_stored, print_table, stored_tree
@@ -16,6 +16,7 @@ from pipelines.lock import locked
 from pipelines.output_place import check_derived, whole_or_gone
 from pipelines.report import refresh_page
 from pipelines.stored_posteriors import stored_posteriors
+from pipelines.workspace import PRUNED
 from pipelines.yaml_file import write_yaml
 
 __all__ = ["prune_committee"]

@@ -19,7 +19,8 @@ from ensemble.committee import Committee
 from ensemble.committee_spec import CommitteeNode
 from ensemble.estimate import OutOfFold, nested_probs
 from ensemble.perturbation import fuse_views
-from pipelines.bundle import COMMITTEE, HELD_OUT, PACK, POSTERIORS, SPEC, check_sealed, read_json
+from pipelines.bundle import COMMITTEE, HELD_OUT, POSTERIORS, SPEC, check_sealed, read_json
+from pipelines.workspace import PACK
 
 __all__ = ["StoredPosteriors", "save_held_out", "stored_held_out", "stored_posteriors"]
 

@@ -18,7 +18,7 @@ from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import PerturbationPlan
-from pipelines.bundle import COMMITTEE, PACK, POSTERIORS, changed_files, read_json
+from pipelines.bundle import COMMITTEE, POSTERIORS, changed_files, read_json
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.data_opening import open_data
@@ -33,7 +33,7 @@ from pipelines.member_folder import network_folders
 from pipelines.spec_file import read_spec_file
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.views import view_probabilities
-from pipelines.workspace import Workspace
+from pipelines.workspace import PACK, Workspace
 
 __all__ = ["Check", "verify_committee"]
 

@@ -8,10 +8,16 @@ from pathlib import Path
 
 from backbones.errors import InputError, nearest
 
-__all__ = ["MANIFEST", "SHIPPED", "Workspace", "is_shipped", "next_number"]
+__all__ = ["MANIFEST", "PACK", "PRUNED", "SHIPPED", "Workspace", "is_shipped", "next_number"]
 
 MANIFEST = "manifest.json"
 """Written last into a committee's folder: a folder with it is finished."""
+
+PACK = "pack.json"
+"""Says which committee a pack is of; its members have no posteriors."""
+
+PRUNED = "pruned.json"
+"""Says which committee a smaller one is out of; a fit into its folder removes it."""
 
 SHIPPED = Path(__file__).parent / "shipped"
 """Committees that come inside the package, a folder each."""
@@ -57,10 +63,7 @@ class Workspace:
             if (folder / MANIFEST).is_file():
                 return folder
             if folder.is_dir() and (folder / "committee.yaml").exists():
-                raise InputError(
-                    f"Expected `{folder}` to be a finished committee, but its fit has not ended. "
-                    f"Run the same `ensemble fit` again: it resumes."
-                )
+                raise InputError(f"Expected `{folder}` to be a finished committee, but {_unfinished(folder)}")
         names = [m.parent.name for place in (self.committees, SHIPPED) for m in place.glob(f"*/{MANIFEST}")]
         raise InputError(
             f"Expected `--committee` to be the folder or the name of a finished committee, but got "
@@ -99,6 +102,15 @@ def next_number(committees: Path) -> int:
     Numbers tell which one is the newest; clocks that were set back or forward do not.
     """
     return 1 + max((_number(manifest) for manifest in committees.glob(f"*/{MANIFEST}")), default=0)
+
+
+def _unfinished(folder: Path) -> str:
+    """What has not ended, and what ends it."""
+    if (folder / PACK).exists():
+        return "it was not packed to the end. Run the same `ensemble pack` again."
+    if (folder / PRUNED).exists():
+        return "it was not pruned to the end. Run the same `ensemble fuse` again."
+    return "its fit has not ended. Run the same `ensemble fit` again: it resumes."
 
 
 def _age(manifest: Path) -> tuple[int, int, str]:

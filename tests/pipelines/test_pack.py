@@ -103,3 +103,13 @@ def test_a_pack_is_verified_by_its_files_and_says_what_it_lacks(tiny: Path, cli:
         refused = cli(command, "--committee", "small")
         assert refused.code == 2
         assert "Use the committee that it was made of: `tiny`" in refused.err
+
+
+@pytest.mark.parametrize(("command", "folder"), [("pack", "tiny-pack"), ("fuse", "tiny-pruned")])
+def test_one_that_was_killed_names_the_command_that_ends_it(tiny: Path, cli: Any, command: str, folder: str) -> None:
+    made = cli("pack") if command == "pack" else cli("fuse", "--prune", "1")
+    assert made.code == 0, made.err
+    (TINY.parent / folder / "manifest.json").unlink()
+    outcome = cli("predict", "--committee", folder)
+    assert outcome.code == 2
+    assert f"Run the same `ensemble {command}` again." in outcome.err
