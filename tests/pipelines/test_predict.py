@@ -241,7 +241,7 @@ def test_damaged_committees_are_told(tiny: Path, cli: Cli) -> None:
 def test_predict_without_any_committee_says_what_to_do(cli: Cli) -> None:
     outcome = cli("predict")
     assert outcome.code == 2
-    assert "Fit one first: `ensemble fit --members members.yaml`" in outcome.err
+    assert "or fit a committee: `ensemble fit --members members.yaml`" in outcome.err
 
 
 def temperature(folder: Path) -> float:
