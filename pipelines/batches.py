@@ -19,7 +19,7 @@ from torch import Tensor
 from pipelines.augmentation import Augmentation
 from pipelines.seed import derived_seed
 
-__all__ = ["Batches", "FaceBatches", "FeatureBatches", "derived_seed"]
+__all__ = ["Batches", "FaceBatches", "FeatureBatches"]
 
 In = TypeVar("In")
 Out = TypeVar("Out")
