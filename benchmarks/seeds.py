@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ from pipelines.bundle import POSTERIORS
 from pipelines.console import Console
 from pipelines.data_opening import open_data
 from pipelines.device import choose_device
-from pipelines.environment import prepare_environment
+from pipelines.environment import core_count, prepare_environment
 from pipelines.face_store import FaceStore
 from pipelines.fit_data import FitData
 from pipelines.member import Member
@@ -93,7 +92,7 @@ class Setting:
         return MemberJob(
             spec=spec, weights=plan.weights.get(spec.name), store=self.store,
             folder=self.folder / f"{plan.name}-{spec.name}", cache=self.cache, device=str(self.device),
-            threads=max(1, (os.cpu_count() or 1) // self.processes), views=plan.views, seed=plan.seed,
+            threads=max(1, core_count() // self.processes), views=plan.views, seed=plan.seed,
         )  # fmt: skip
 
 

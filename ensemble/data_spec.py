@@ -53,7 +53,7 @@ class DataSpec(BaseModel):
     def redirected(cls, given: Mapping[str, Any], source: str) -> dict[str, Any]:
         """What a YAML says of its data, with another source.
 
-        Reader, its options and class names go if that is of another kind, drawn and not read or the other way round.
+        Reader, its options, class names and votes go if that is of another kind, drawn and not read or the other way round.
 
         Example:
             >>> DataSpec.redirected({"source": "synthetic", "count": 300, "dedupe": True}, "faces.zip")
@@ -61,7 +61,7 @@ class DataSpec(BaseModel):
         """
         if (given.get("source") == "synthetic") == (source == "synthetic"):
             return {**given, "source": source}
-        kept = set(cls.model_fields) - {"reader", "classes"}
+        kept = set(cls.model_fields) - {"reader", "classes", "votes"}
         return {**{key: value for key, value in given.items() if key in kept}, "source": source}
 
     @property

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
+from ensemble.judgement import Targets, expected_labels
 
 __all__ = ["SPLITS", "Faces", "content_digest"]
 
@@ -72,20 +73,29 @@ class Faces:
         """(K,) faces per class."""
         return np.bincount(self.labels, minlength=len(self.classes))
 
-    def targets(self, *, use_votes: bool = False) -> npt.NDArray[np.float32]:
-        """(N, K) label distributions: one-hot, or the judges' votes.
+    def targets(self, kind: Targets = "labels") -> npt.NDArray[np.float32]:
+        """(N, K) label distributions: one-hot, the judges' votes, or the mean of the label and what the votes expect.
 
         Raises:
             InputError: Votes are asked for, but the data has none.
         """
-        if not use_votes:
-            return np.eye(len(self.classes), dtype=np.float32)[self.labels]
-        if self.votes is None:
+        self.check_targets(kind)
+        one_hot = np.eye(len(self.classes), dtype=np.float32)[self.labels]
+        if kind == "labels" or self.votes is None:
+            return one_hot
+        return self.votes if kind == "votes" else (one_hot + expected_labels(self.votes, self.labels)) / 2
+
+    def check_targets(self, kind: Targets) -> None:
+        """Refuse targets that need votes where there are none.
+
+        Raises:
+            InputError: There are none.
+        """
+        if kind != "labels" and self.votes is None:
             raise InputError(
-                "Expected the data to have votes because of `targets: votes`, but it has none. "
+                f"Expected the data to have votes because of `targets: {kind}`, but it has none. "
                 "Name a votes file: `data: {votes: ferplus.csv}`."
             )
-        return self.votes
 
     def take(self, rows: Any) -> Faces:
         """The faces at `rows` (anything numpy indexes with), with digests of their own."""

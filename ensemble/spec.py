@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ensemble.canonical import digest_of
+from ensemble.judgement import Targets
 from ensemble.mix_spec import MixSpec
 from ensemble.unfreeze_spec import UnfreezeSpec
 from ensemble.weights_spec import OptionalWeights, WeightsSpec
@@ -189,7 +190,8 @@ class MemberSpec(Spec):
         unfreeze: When the stages that are not frozen begin to learn; None trains them from the first epoch.
         augment: Name of a preset, or a list of albumentations transforms.
         mix: Blends and collages of two faces; None trains on single ones.
-        targets: Train on the labels, or on the judges' votes.
+        targets: Train on the labels, on the judges' votes, or on `both`: half the label, half what such votes
+            let expect of it.
         optimizer: Optimiser.
         schedule: Learning-rate schedule.
         epochs: Passes over the training faces.
@@ -218,7 +220,7 @@ class MemberSpec(Spec):
     unfreeze: UnfreezeSpec | None = None
     augment: str | tuple[ComponentSpec, ...] = "none"
     mix: MixSpec | None = None
-    targets: Literal["labels", "votes"] = "labels"
+    targets: Targets = "labels"
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     epochs: Annotated[int, Field(ge=1)] = 10

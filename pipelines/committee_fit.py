@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pipelines.borrowed_job import BorrowedJob, borrowed_spec
 from pipelines.bundle import RESOLVED, unseal
 from pipelines.console import Console
 from pipelines.data_opening import open_data
+from pipelines.environment import core_count
 from pipelines.face_store import FaceStore
 from pipelines.fit_data import FitData
 from pipelines.fit_listener import FitListener
@@ -130,7 +130,7 @@ def _absolute(data: dict[str, Any]) -> dict[str, Any]:
 def _jobs(
     plan: Plan, store: FaceStore, folder: Path, workspace: Workspace, target: Target, processes: int
 ) -> list[MemberJob]:
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    threads = max(1, core_count() // processes)
 
     def job(kind: type[MemberJob], spec: MemberSpec, **more: Any) -> MemberJob:
         return kind(

@@ -1,10 +1,12 @@
-"""Settings that libraries read from the environment when they are loaded; what the user has set stays."""
+"""What a process is given: settings that libraries read when they are loaded (the user's stay), streams and cores."""
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 
-__all__ = ["prepare_environment"]
+__all__ = ["core_count", "prepare_environment"]
 
 _DEFAULTS = {
     # No request leaves the machine unasked.
@@ -27,6 +29,19 @@ _DEFAULTS = {
 
 
 def prepare_environment() -> None:
-    """Set the defaults; has to be called before torch, mlflow or albumentations are imported."""
+    """Set the defaults; has to be called before torch, mlflow or albumentations are imported.
+
+    What the terminal's encoding cannot show, such as a name in another script, is written as its escape.
+    """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def core_count() -> int:
+    """Cores that this process may use: those it is bound to (`taskset`, a container's set), not all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS and Windows

@@ -15,7 +15,10 @@ from pathlib import Path
 
 from backbones.errors import InputError
 
-__all__ = ["locked"]
+__all__ = ["LOCK", "locked"]
+
+LOCK = ".lock"
+"""Name of the file that is locked, and tells who holds it."""
 
 _LONGEST = 1000
 """Characters of a command that are written down."""
@@ -34,7 +37,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise InputError(f"Expected `{folder}` to be a folder to write to, but got: {error}.") from None
     try:

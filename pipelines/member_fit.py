@@ -107,7 +107,7 @@ def _from_faces(member: Member, data: FitData) -> Lesson:
     """Train the network on augmented faces."""
     spec = member.spec
     batches = FaceBatches(
-        data.train.images, data.train.targets(use_votes=spec.targets == "votes"),
+        data.train.images, data.train.targets(spec.targets),
         augmentation=Augmentation(spec.augment), batch_size=spec.batch_size, seed=spec.seed,
         device=member.device,
     )  # fmt: skip
@@ -127,7 +127,7 @@ def _from_features(member: Member, data: FitData, cache: Path, advance: Any) -> 
     mirrored = spec.augment == "flip"
     train = cached_features(member, data.whole or data.train, mirrored=mirrored, cache=cache, advance=advance)
     validation = cached_features(member, data.validation, mirrored=False, cache=cache, advance=advance)[0]
-    targets = data.train.targets(use_votes=spec.targets == "votes")
+    targets = data.train.targets(spec.targets)
     batches = FeatureBatches(train, targets, batch_size=spec.batch_size, seed=spec.seed, places=data.places)
 
     def validate(model: nn.Module) -> tuple[float, float]:

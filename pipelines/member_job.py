@@ -91,8 +91,7 @@ class MemberJob:
 
         Augmentation(self.spec.augment)
         train = self.store.split("train")
-        if self.spec.targets == "votes":
-            train.targets(use_votes=True)
+        train.check_targets(self.spec.targets)
         return Member.build(
             self.spec, classes=self.store.classes, face_size=self.store.size, face_channels=self.store.channels,
             device=torch.device(self.device), weights=self.weights,

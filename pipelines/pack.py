@@ -44,7 +44,7 @@ from pipelines.fingerprint import digest_file
 from pipelines.fit_data import FitData
 from pipelines.folded_member import load_member
 from pipelines.fuse import fuse_stored, print_table, stored_tree
-from pipelines.lock import locked
+from pipelines.lock import LOCK, locked
 from pipelines.member_folder import network_folders
 from pipelines.model_card import CARD, model_card
 from pipelines.output_place import check_derived, whole_or_gone
@@ -118,6 +118,7 @@ def pack_committee(
         _describe(target, node, content)
         _leave_out(target)
         seal(target, members=list(node.members))
+        (target / LOCK).unlink(missing_ok=True)  # it names this machine
     print_table(console, target, fusion)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     if size > mebibytes * _MIB:

@@ -6,7 +6,6 @@ its files, its run in MLflow, its end in the study; each step may be repeated wi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pipelines.atomic import sweep
 from pipelines.console import Console
 from pipelines.data_opening import open_data
 from pipelines.device import choose_device
+from pipelines.environment import core_count
 from pipelines.lock import locked
 from pipelines.member_plan import check_member
 from pipelines.out_of_memory import MemoryShortError, telling_memory
@@ -62,7 +62,7 @@ def tune_member(
     for note in (*plan.notes, *_notes(plan, plan.tune)):
         console.note(note)
     base, target = _base(plan, plan.tune), choose_device(device)
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(core_count())
     data = TuneData.open(open_data(plan.data, workspace, console, device=str(target), fit=True), plan.tune)
     folder = Path(out) if out is not None else workspace.searches / f"{plan.name}-{base.name}"
     identity = _identity(plan.tune, base, data)

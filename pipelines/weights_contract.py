@@ -18,8 +18,8 @@ from pipelines.lent_member import LentMember
 
 __all__ = ["check_entry", "check_lent", "note_lent"]
 
-_NO_TENSORS = frozenset({"dropout", "drop_rate", "drop_path_rate", "pretrained"})
-"""Parameters of backbones on which no tensor depends."""
+_NO_TENSORS = frozenset({"dropout", "drop_rate", "drop_path_rate", "pretrained", "taps"})
+"""Parameters of backbones on which no tensor's shape depends; what `taps` leaves out is counted at the build."""
 
 
 def check_entry(spec: MemberSpec, entry: PretrainedWeights, where: str) -> list[Problem]:

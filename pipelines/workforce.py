@@ -6,7 +6,6 @@ better spent on several members, with few threads each.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 import traceback
@@ -16,7 +15,7 @@ from typing import Any
 
 from backbones.errors import InputError
 from pipelines.atomic import explain_os_error
-from pipelines.environment import prepare_environment
+from pipelines.environment import core_count, prepare_environment
 from pipelines.member_job import Listener, MemberJob
 from pipelines.out_of_memory import telling_memory
 from pipelines.worker_process import end_with_parent, worker_context
@@ -31,7 +30,7 @@ def worker_count(jobs: int | None, device_type: str = "cpu") -> int:
     """Processes to train members in: as asked for, else one per core up to four on a CPU, one on an accelerator."""
     if jobs is not None:
         return jobs
-    return min(4, os.cpu_count() or 1) if device_type == "cpu" else 1
+    return min(4, core_count()) if device_type == "cpu" else 1
 
 
 def run_jobs(jobs: Sequence[MemberJob], *, processes: int, listen: Listener) -> None:

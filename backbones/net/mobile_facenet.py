@@ -7,10 +7,12 @@ feature vector.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from backbones.contract import Backbone, InputShape, NativeInput
 from backbones.layer.depthwise_convolution import DepthwiseConvolution
@@ -24,8 +26,14 @@ __all__ = ["MobileFaceNet"]
 _BOTTLENECKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
 """Rows of table 1: expansion, channels, repeats, stride of the first."""
 
+_LEVELS, _CELLS = (8, 13, 15), 4
+"""Inverted residuals after which `levels` taps the maps, and the side that these are averaged to."""
+
 _GRID = 7  # side of the last map at 112 pixels, hence of the global depthwise kernel
 _MAP, _DEPTHWISE, _EMBEDDING = 128, 512, 128
+
+_BEHIND_DEPTHWISE = ("conv3.", "bn.")
+_BEHIND_MAP = ("conv2.", "gdconv.", *_BEHIND_DEPTHWISE)
 
 
 @BACKBONES.register("mobile_facenet")
@@ -39,7 +47,9 @@ class MobileFaceNet(Backbone):
     Args:
         shape: Input of the network.
         taps: What makes the feature vector. `gdconv+map` joins the global depthwise convolution's 512 outputs with the
-            128 channel means of the last map. `embedding` is the paper's 128 numbers, trained to ignore expression.
+            128 channel means of the last map. `levels` joins the maps of three depths, each averaged to 4×4 cells:
+            frozen, they tell expressions better than what is made for telling persons. `embedding` is the paper's 128
+            numbers, trained to ignore expression.
         dropout: Dropout of the feature vector.
 
     Example:
@@ -55,7 +65,7 @@ class MobileFaceNet(Backbone):
         self,
         shape: InputShape,
         *,
-        taps: Literal["gdconv+map", "embedding"] = "gdconv+map",
+        taps: Literal["gdconv+map", "levels", "embedding"] = "gdconv+map",
         dropout: Fraction = 0.0,
     ) -> None:
         super().__init__(shape)
@@ -72,8 +82,13 @@ class MobileFaceNet(Backbone):
         self.taps = taps
         side = -(-shape.size // 16)  # four strided convolutions that round up
         self.grid = nn.AdaptiveAvgPool2d(_GRID) if side != _GRID else nn.Identity()
-        self.map_shape = (_MAP, side, side)
-        self.num_features = _EMBEDDING if taps == "embedding" else _DEPTHWISE + _MAP
+        self.cells = nn.AdaptiveAvgPool2d(_CELLS)
+        self.map_shape = (_MAP * (len(_LEVELS) if taps == "levels" else 1), side, side)
+        self.num_features = {
+            "embedding": _EMBEDDING, "levels": _MAP * len(_LEVELS) * _CELLS**2, "gdconv+map": _DEPTHWISE + _MAP,
+        }[taps]  # fmt: skip
+        if taps == "levels":
+            self.discard_features()
 
     def stages(self) -> Mapping[str, nn.Module]:
         """`conv1`, `dw_conv`, `bottleneck1` to `bottleneck5` (rows of the paper's table), `conv2`, `gdconv`.
@@ -91,12 +106,22 @@ class MobileFaceNet(Backbone):
         return with_parameters(parts)
 
     def forward_map(self, x: Tensor) -> Tensor:
-        """(B, channels, size, size) to the last bottleneck's map (B, *map_shape)."""
-        feature_map: Tensor = self.features(self.dw_conv(self.conv1(x)))
-        return feature_map
+        """(B, channels, size, size) to the last bottleneck's map, or to those of the levels (B, *map_shape)."""
+        x = self.dw_conv(self.conv1(x))
+        if self.taps != "levels":
+            feature_map: Tensor = self.features(x)
+            return feature_map
+        maps = []
+        for start, end in pairwise((0, *_LEVELS)):
+            x = self.features[start:end](x)
+            maps.append(adaptive_avg_pool2d(x, self.map_shape[1:]))
+        return torch.cat(maps, dim=1)
 
     def forward_features(self, feature_map: Tensor) -> Tensor:
         """(B, *map_shape) to (B, num_features)."""
+        if self.taps == "levels":
+            cells: Tensor = self.dropout(self.cells(feature_map).flatten(1))
+            return cells
         x = self.gdconv(self.grid(self.conv2(feature_map)))  # (B, 512, 1, 1)
         if self.taps == "embedding":
             features: Tensor = self.bn(self.conv3(x).flatten(1))
@@ -112,8 +137,8 @@ class MobileFaceNet(Backbone):
             self.conv3, self.bn = nn.Identity(), nn.Identity()
 
     def convert_weights(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Drop the embedding layers where they are not tapped, and fit the first kernels to the input channels."""
-        dropped = () if self.taps == "embedding" else ("conv3.", "bn.")
+        """Drop the layers behind what is tapped, and fit the first kernels to the input channels."""
+        dropped = {"embedding": (), "gdconv+map": _BEHIND_DEPTHWISE, "levels": _BEHIND_MAP}[self.taps]
         kept = {name: tensor for name, tensor in state.items() if not name.startswith(dropped)}
         if "conv1.0.weight" in kept:
             kept["conv1.0.weight"] = adapt_kernel(kept["conv1.0.weight"], self.shape.channels)

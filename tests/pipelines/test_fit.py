@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from support import ROOT, TINY, Outcome
 
 from ensemble.bank import load_posteriors
+from pipelines import committee_fit
 from pipelines.bundle import changed_files
 
 
@@ -75,7 +76,7 @@ def test_jobs_side_by_side_give_the_same_bytes_as_one_by_one(
     committee = tiny / "mlruns" / "committees" / "tiny"
     outputs = []
     for jobs in (2, 1):
-        monkeypatch.setattr(os, "cpu_count", lambda jobs=jobs: jobs)  # so that each member has one thread
+        monkeypatch.setattr(committee_fit, "core_count", lambda jobs=jobs: jobs)  # so that each member has one thread
         outcome = cli("fit", "--members", "tiny.yaml", "--no-track", "--jobs", str(jobs), "--out", f"jobs{jobs}")
         assert outcome.code == 0, outcome.err
         outputs.append(digests(tiny / f"jobs{jobs}"))

@@ -69,6 +69,7 @@ def test_a_pack_names_no_place_of_this_machine(tiny: Path, cli: Any) -> None:
     assert own["data"]["source"] == Path(str(content["data"]["source"])).name
     text = "".join(path.read_text(errors="replace") for path in Path("small").rglob("*.json"))
     assert str(tiny.resolve()) not in text
+    assert not Path("small/.lock").exists()
 
 
 def test_packing_again_replaces_the_pack(tiny: Path, cli: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 import torch
+from torch.nn.functional import adaptive_avg_pool2d
 
 from backbones.contract import InputShape
 from backbones.net.mobile_facenet import MobileFaceNet
@@ -56,8 +57,26 @@ def test_features_are_the_global_convolution_then_the_map_means() -> None:
     torch.testing.assert_close(features[:, :512], net.gdconv(net.conv2(feature_map)).flatten(1))
 
 
+@pytest.mark.parametrize(("size", "side"), [(48, 3), (64, 4), (80, 5), (112, 7)])
+def test_levels_are_the_cells_of_three_maps(size: int, side: int) -> None:
+    net = MobileFaceNet(InputShape(channels=1, size=size), taps="levels").eval()
+    x = torch.randn(2, 1, size, size)
+    with torch.no_grad():
+        joined, features = net.forward_map(x), net(x)
+        x, maps = net.dw_conv(net.conv1(x)), []
+        for layer in net.features:
+            x = layer(x)
+            maps.append(x)
+    assert joined.shape[1:] == net.map_shape == (384, side, side)
+    torch.testing.assert_close(joined[:, 256:], maps[-1])
+    torch.testing.assert_close(joined[:, :128], adaptive_avg_pool2d(maps[7], side))
+    torch.testing.assert_close(features, adaptive_avg_pool2d(joined, 4).flatten(1))
+    assert features.shape[1] == net.num_features == 6144
+    assert list(net.stages())[-1] == "bottleneck5"
+
+
 @needs_weights
-@pytest.mark.parametrize(("taps", "tensors"), [("embedding", 307), ("gdconv+map", 300)])
+@pytest.mark.parametrize(("taps", "tensors"), [("embedding", 307), ("gdconv+map", 300), ("levels", 288)])
 def test_public_weights_load_completely(taps: Literal["embedding"], tensors: int) -> None:
     net = MobileFaceNet(RGB112, taps=taps)
     report = load_weights(net, WEIGHTS, minimum=1.0)
