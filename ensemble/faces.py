@@ -83,7 +83,9 @@ class Faces:
         one_hot = np.eye(len(self.classes), dtype=np.float32)[self.labels]
         if kind == "labels" or self.votes is None:
             return one_hot
-        return self.votes if kind == "votes" else (one_hot + expected_labels(self.votes, self.labels)) / 2
+        if kind == "votes":
+            return self.votes
+        return np.float32(0.5) * (one_hot + expected_labels(self.votes, self.labels))
 
     def check_targets(self, kind: Targets) -> None:
         """Refuse targets that need votes where there are none.
