@@ -53,7 +53,7 @@ class DataSpec(BaseModel):
     def redirected(cls, given: Mapping[str, Any], source: str) -> dict[str, Any]:
         """What a YAML says of its data, with another source.
 
-        Reader, its options, class names and votes go if that is of another kind, drawn and not read or the other way round.
+        Reader, its options, class names and votes go if that is of another kind, drawn and not read or vice versa.
 
         Example:
             >>> DataSpec.redirected({"source": "synthetic", "count": 300, "dedupe": True}, "faces.zip")
