@@ -37,10 +37,11 @@ def forward_rows(device: torch.device) -> int:
     """Rows of every inference batch.
 
     Matrix kernels round differently for different batch sizes. Inference therefore always runs batches of this one
-    size, the last one padded: then a face's probabilities do not depend on which other faces are asked for. Sixteen
-    rows fill the kernels' tiles, so that the place in the batch does not matter either; of ten the last two differ.
+    size, the last one padded: then a face's probabilities do not depend on which other faces are asked for. Twelve
+    rows hold the ten views of one face and fill the kernels' tiles, however many threads share them, so that the place
+    in the batch does not matter either; of ten rows the last two differ.
     """
-    return 16 if device.type == "cpu" else 512
+    return 12 if device.type == "cpu" else 512
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
