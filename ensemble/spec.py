@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ensemble.canonical import digest_of
+from ensemble.grow_spec import GrowSpec
 from ensemble.judgement import Targets
 from ensemble.mix_spec import MixSpec
 from ensemble.unfreeze_spec import UnfreezeSpec
@@ -190,6 +191,7 @@ class MemberSpec(Spec):
         unfreeze: When the stages that are not frozen begin to learn; None trains them from the first epoch.
         augment: Name of a preset, or a list of albumentations transforms.
         mix: Blends and collages of two faces; None trains on single ones.
+        grow: Smaller faces in the first epochs, which train faster; None trains on whole ones throughout.
         targets: Train on the labels, on the judges' votes, or on `both`: half the label, half what such votes
             let expect of it.
         optimizer: Optimiser.
@@ -207,7 +209,7 @@ class MemberSpec(Spec):
             they judge every training face unseen, and the committee is fitted on that.
     """
 
-    _later = ("unfreeze", "folds", "mix")
+    _later = ("unfreeze", "folds", "mix", "grow")
 
     name: MemberName
     groups: tuple[str, ...] = ()
@@ -220,6 +222,7 @@ class MemberSpec(Spec):
     unfreeze: UnfreezeSpec | None = None
     augment: str | tuple[ComponentSpec, ...] = "none"
     mix: MixSpec | None = None
+    grow: GrowSpec | None = None
     targets: Targets = "labels"
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()

@@ -29,6 +29,7 @@ from pipelines.bundle import SPEC, WEIGHTS
 from pipelines.checkpoint import load_tensors
 from pipelines.fingerprint import checked_digest
 from pipelines.forward import forward_all, softmax
+from pipelines.growth import check_growth
 from pipelines.image_file import to_face
 from pipelines.input_layer import InputLayer
 from pipelines.spec_file import read_spec_file
@@ -103,6 +104,8 @@ class Member:
                 )
                 _freeze(network, spec)
                 _check_head(network, spec)
+                if spec.grow is not None and pretrained:
+                    check_growth(network, spec.grow, shape)
             except InputError as error:
                 raise InputError(f"member `{spec.name}`: {error}") from None
         layer = InputLayer(spec.input, face_size=face_size, convention=network.backbone.normalization)

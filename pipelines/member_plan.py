@@ -79,8 +79,9 @@ def _expanded(entry: dict[str, Any]) -> dict[str, Any]:
         value = entry.get(field)
         if isinstance(value, str):
             entry[field] = None if value == "none" else {name: value}
-    if entry.get("mix") == "none":
-        entry["mix"] = None
+    for field in ("mix", "grow"):
+        if entry.get(field) == "none":
+            entry[field] = None
     if entry.get("augment", "none") is None:
         entry["augment"] = "none"
     return entry
@@ -104,9 +105,10 @@ def _check_components(spec: MemberSpec | None, where: str) -> list[Problem]:
             f"Expected none or flip, since a frozen backbone's features are computed once, but got {spec.augment!r}."
         )
         problems.append(Problem.at(f"{where}.augment", message))
-    if spec.frozen_backbone and spec.mix is not None:
-        message = "Expected none beside `freeze: backbone`, whose features are computed once, of single faces."
-        problems.append(Problem.at(f"{where}.mix", message))
+    for field, what in (("mix", "single"), ("grow", "whole")):
+        if spec.frozen_backbone and getattr(spec, field) is not None:
+            message = f"Expected none beside `freeze: backbone`, whose features are computed once, of {what} faces."
+            problems.append(Problem.at(f"{where}.{field}", message))
     return problems + _check_unfreeze(spec, f"{where}.unfreeze")
 
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from ensemble.align_spec import AlignSpec
 from ensemble.committee_spec import NodeSpec
 from ensemble.data_spec import DataSpec
+from ensemble.grow_spec import GrowSpec
 from ensemble.mix_spec import MixSpec
 from ensemble.outside_spec import LoanSpec, PosteriorsSpec
 from ensemble.spec import (
@@ -58,6 +59,7 @@ _SPECS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("members[].freeze", FreezeSpec),
     ("members[].unfreeze", UnfreezeSpec),
     ("members[].mix", MixSpec),
+    ("members[].grow", GrowSpec),
     ("members[].optimizer", OptimizerSpec),
     ("members[].schedule", ScheduleSpec),
     ("members[].posteriors", PosteriorsSpec),

@@ -17,6 +17,7 @@ from backbones.timm_parts import create_ema
 from ensemble.spec import MemberSpec
 from pipelines.checkpoint import load_checkpoint, restore_optimizer, save_checkpoint
 from pipelines.device import autocast, resolve_precision
+from pipelines.growth import Growth
 from pipelines.mixing import Mixing
 from pipelines.optimization import make_optimizer, make_schedule
 from pipelines.progress import Progress
@@ -104,6 +105,7 @@ class Trainer:
         )
         self.average = create_ema(self.model, spec.ema) if spec.ema else None
         self.mixing = Mixing(spec.mix, seed=spec.seed, epochs=spec.epochs) if spec.mix else None
+        self.growth = Growth(spec.grow, epochs=spec.epochs) if spec.grow else None
         self.progress, self.best = Progress(self.fingerprint), _copy(self.model.state_dict())
         stored = load_checkpoint(self.checkpoint, self.fingerprint)
         if stored.note:
@@ -129,8 +131,9 @@ class Trainer:
         epoch = self.progress.epoch
         torch.manual_seed(derived_seed(self.spec.seed, "train", epoch))
         self.model.train()
-        if self.mixing is not None:
-            self.mixing.begin(epoch)
+        for change in (self.growth, self.mixing):
+            if change is not None:
+                change.begin(epoch)
         total, steps = torch.zeros((), device=self.device), len(lesson.batches)
         for step, (inputs, targets) in enumerate(lesson.batches.epoch(epoch)):
             value = self._update(lesson, inputs, targets)
@@ -147,6 +150,8 @@ class Trainer:
     def _update(self, lesson: Lesson, inputs: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
             x, targets = lesson.prepare(inputs.to(self.device, non_blocking=True)), targets.to(self.device)
+            if self.growth is not None and x.ndim == 4:
+                x = self.growth(x)
             if self.mixing is not None and x.ndim == 4:  # features of a face that is not mixed are no mixture
                 x, targets = self.mixing(x, targets)
         if x.ndim == 4:
