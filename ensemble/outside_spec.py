@@ -11,7 +11,7 @@ from typing import Any
 from ensemble.canonical import digest_of
 from ensemble.class_map import ClassMap
 from ensemble.data_spec import Classes
-from ensemble.spec import MemberName, Spec
+from ensemble.spec_base import MemberName, Spec
 
 __all__ = ["OUTSIDE", "BorrowedSpec", "LoanSpec", "OutsideSpec", "PosteriorsSpec"]
 

@@ -6,16 +6,17 @@ Which component names exist is the registries' business; files and arrays are th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_serializer
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ensemble.canonical import digest_of
 from ensemble.grow_spec import GrowSpec
 from ensemble.judgement import Targets
 from ensemble.mix_spec import MixSpec
+from ensemble.optimizer_spec import OptimizerSpec, ScheduleSpec
+from ensemble.spec_base import ComponentSpec, MemberName, Named, Spec
 from ensemble.unfreeze_spec import UnfreezeSpec
 from ensemble.weights_spec import OptionalWeights, WeightsSpec
 
@@ -32,50 +33,6 @@ __all__ = [
 
 _FINGERPRINT_VERSION = 3
 """Raised whenever the same spec would train to another result."""
-
-
-class Spec(BaseModel):
-    """Base of all specs: frozen, keyword-only, no unknown fields.
-
-    Attributes:
-        _later: Fields that are written only where they are set, so that the fingerprints of specs without them stay
-            what they were before there were such fields.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    _later: ClassVar[tuple[str, ...]] = ()
-
-    @model_serializer(mode="wrap")
-    def _without_unset_later_fields(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if key not in self._later or value}
-
-
-class ComponentSpec(BaseModel):
-    """A registered component: its name `kind` and its keyword parameters.
-
-    Example:
-        >>> ComponentSpec(kind="dal", hidden=256).parameters
-        {'hidden': 256}
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    kind: str
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters without the name."""
-        return dict(self.model_extra or {})
-
-
-def _named(value: Any) -> Any:
-    """A bare name stands for the component without parameters: `normalize: mean_std`."""
-    return {"kind": value} if isinstance(value, str) else value
-
-
-Named = Annotated[ComponentSpec, BeforeValidator(_named)]
-MemberName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
 class InputSpec(Spec):
@@ -129,51 +86,6 @@ class FreezeSpec(Spec):
         if not batch_norm and info.data.get("until", "") is None:  # a wrong `until` is absent
             raise PydanticCustomError("freeze", "true, where no stage is named by `until`")
         return batch_norm
-
-
-class OptimizerSpec(Spec):
-    """The optimiser and its learning rate.
-
-    Attributes:
-        kind: Algorithm.
-        lr: Peak learning rate of the head (and of the backbone, unless `backbone_lr` is given).
-        backbone_lr: Learning rate of the backbone.
-        layer_decay: The backbone's last stage learns at this share of its rate, the stage before at this share of
-            that, and so on to the first; none leaves all stages at one rate.
-        weight_decay: Decoupled for adamw, L2 for the others; not applied to biases and normalisation layers.
-        momentum: For sgd and rmsprop.
-        nesterov: For sgd.
-    """
-
-    _later = ("layer_decay",)
-
-    kind: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    backbone_lr: Annotated[float, Field(gt=0)] | None = None
-    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = True
-
-
-class ScheduleSpec(Spec):
-    """Learning rate over the epochs, stepped after every update (timm schedulers).
-
-    Attributes:
-        kind: Shape of the decay.
-        warmup_epochs: Linear warm-up from `warmup_lr` × the peak rate; fractions are allowed.
-        warmup_lr: Start of the warm-up, as a share of the peak rate.
-        min_lr: End of the decay, as a share of the peak rate.
-        decay_epochs: Epochs between steps (kind `step`).
-        decay_rate: Factor at each step (kind `step`).
-    """
-
-    kind: Literal["constant", "cosine", "linear", "step"] = "cosine"
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    warmup_lr: Annotated[float, Field(gt=0, le=1)] = 0.05
-    min_lr: Annotated[float, Field(ge=0, le=1)] = 0.01
-    decay_epochs: Annotated[float, Field(gt=0)] = 10
-    decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
 
 
 class MemberSpec(Spec):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from backbones.errors import Problem
-from ensemble.spec import Spec
+from ensemble.spec_base import Spec
 
 __all__ = ["SearchSpec", "TuneSpec", "check_places"]
 
