@@ -20,6 +20,7 @@ from typing_extensions import is_typeddict
 from backbones.errors import InputError, Problem, nearest
 from backbones.registry import Registry
 from backbones.signature import REQUIRED, Parameter
+from ensemble.problem_place import inner_path, join_place, locate
 
 __all__ = ["bind", "check_component", "problems_of"]
 
@@ -111,7 +112,7 @@ def problems_of(error: ValidationError, value: Any, where: str, *, choices: Choi
     found: dict[str, list[str]] = {}
     fixed: dict[str, tuple[str, str]] = {}
     for one in error.errors(include_url=False):
-        place, leaf, got = _locate(one["loc"], value, where)
+        place, leaf, got = locate(one["loc"], value, where)
         expected = _EXPECTED.get(one["type"])
         context = one.get("ctx", {})
         if one["type"] == "missing" and isinstance(one["loc"][-1], int):
@@ -145,16 +146,18 @@ def _bind(
 ) -> tuple[dict[str, Any], list[Problem]]:
     if not isinstance(kind, str) or kind not in registry.names():
         message = f"Expected a {registry.kind}, but got {kind!r}. {nearest(str(kind), registry.names())}"
-        return {}, [Problem.at(_join(where, key), message.rstrip())]
+        return {}, [Problem.at(join_place(where, key), message.rstrip())]
     known = registry.describe(kind).parameters
     problems = [
-        Problem.at(_join(where, str(name)), f"Expected a parameter of `{kind}`, but got {name!r}. {_hint(name, known)}")
+        Problem.at(
+            join_place(where, str(name)), f"Expected a parameter of `{kind}`, but got {name!r}. {_hint(name, known)}"
+        )
         for name in parameters
         if name not in known
     ]
     values: dict[str, Any] = {}
     for name, parameter in known.items():
-        place = _join(where, name)
+        place = join_place(where, name)
         if name in parameters:
             values[name], wrong = _check(parameters[name], parameter, place)
             problems += wrong
@@ -210,46 +213,13 @@ def _read_exponents(error: ValidationError, plain: Any) -> Any:
         if one["type"] != "float_type":
             continue
         holder: Any = box
-        path = [0, *_path(one["loc"], plain)]
+        path = [0, *inner_path(one["loc"], plain)]
         for part in path[:-1]:
             holder = holder[part]
         text = holder[path[-1]]
         if isinstance(text, str) and _EXPONENT.fullmatch(text):
             holder[path[-1]] = float(text)
     return box[0]
-
-
-def _path(loc: Sequence[int | str], value: Any) -> list[Any]:
-    """The parts of pydantic's location that exist in the value; the others name alternatives of a union."""
-    path: list[Any] = []
-    for part in loc:
-        inside = part in value if isinstance(value, dict) else isinstance(value, list) and _is_row(part, value)
-        if inside:
-            path.append(part)
-            value = value[part]
-    return path
-
-
-def _is_row(part: int | str, value: Sequence[Any]) -> bool:
-    return isinstance(part, int) and part < len(value)
-
-
-def _locate(loc: Sequence[int | str], value: Any, where: str) -> tuple[str, str, Any]:
-    """Full place, its last part, and the value that stands there."""
-    path = _path(loc, value)
-    got = value
-    for part in path:
-        got = got[part]
-    if loc and isinstance(got, dict) and (not path or path[-1] != loc[-1]) and isinstance(loc[-1], str):
-        path, got = [*path, loc[-1]], None  # a key that is missing
-    place = where
-    for part in path:
-        place = f"{place}[{part}]" if isinstance(part, int) else _join(place, str(part))
-    return place, place.rpartition(".")[2], got
-
-
-def _join(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
 
 
 def _keys(annotation: Any) -> set[str]:

@@ -6,21 +6,20 @@ refused as a whole, because whoever makes such an archive means no good, or pack
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import lzma
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from backbones.errors import InputError
 from backbones.limits import IMAGE_FILE_BYTES, MEMBERS, check_unpacked, check_zip
+from pipelines.careful_tar import open_tar
 from pipelines.skip_report import SkipReport
 
 __all__ = ["archive_names", "hidden", "is_archive", "open_in_archive", "stream_archive"]
@@ -37,7 +36,6 @@ _HEADER_BYTES = 1 << 20
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 _DIRECTORY_END = b"PK\x05\x06"
 _END_BYTES = 22 + (1 << 16)
-_UNPACKERS: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
 def is_archive(source: Path) -> bool:
@@ -83,7 +81,7 @@ def open_in_archive(archive: Path, name: str) -> Iterator[IO[bytes]]:
             with zipfile.ZipFile(archive) as opened, opened.open(_zip_info(opened)[name]) as file:
                 yield file
         else:
-            with _open_tar(archive) as tar:
+            with open_tar(archive, most=IMAGE_FILE_BYTES) as tar:
                 member = next(m for m in tar if m.isfile() and _posix(m.name) == name)
                 with cast("IO[bytes]", tar.extractfile(member)) as file:
                     yield file
@@ -113,7 +111,7 @@ def _zip_names(archive: Path) -> list[str]:
 def _tar_names(archive: Path) -> list[str]:
     names: list[str] = []
     unpacked = 0
-    with _open_tar(archive, most=_HEADER_BYTES) as tar:
+    with open_tar(archive, most=_HEADER_BYTES) as tar:
         for member in tar:
             tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory
             _check_member(archive, member)
@@ -181,7 +179,7 @@ def _stream_zip(archive: Path, names: Sequence[str], skipped: SkipReport | None)
 
 def _stream_tar(archive: Path, names: Sequence[str], skipped: SkipReport | None) -> Iterator[tuple[str, bytes]]:
     wanted = set(names)
-    with _open_tar(archive) as tar:
+    with open_tar(archive, most=IMAGE_FILE_BYTES) as tar:
         for member in tar:
             tar.members = []  # type: ignore[attr-defined]
             name = _posix(member.name)
@@ -206,34 +204,6 @@ def _check_file(archive: Path, name: str, size: int) -> None:
 
 def _zip_info(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return {_posix(info.filename): info for info in opened.infolist()}
-
-
-class _Careful:
-    """A stream that refuses to read much at once: tarfile takes the length of a header from the file itself."""
-
-    def __init__(self, stream: Any, most: int) -> None:
-        self.stream, self.most = stream, most
-
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= self.most:
-            raise tarfile.ReadError(f"a header claims {size:,} bytes")
-        return bytes(self.stream.read(size))
-
-    def seek(self, place: int, whence: int = 0) -> int:
-        return int(self.stream.seek(place, whence))
-
-    def tell(self) -> int:
-        return int(self.stream.tell())
-
-
-@contextmanager
-def _open_tar(archive: Path, most: int = IMAGE_FILE_BYTES) -> Iterator[tarfile.TarFile]:
-    with archive.open("rb") as file:
-        magic = file.read(8)
-    unpack = next((own for start, own in _UNPACKERS.items() if magic.startswith(start)), None)
-    stream = archive.open("rb") if unpack is None else unpack(archive)
-    with stream, tarfile.TarFile(fileobj=cast("IO[bytes]", _Careful(stream, most))) as tar:
-        yield tar
 
 
 @contextmanager

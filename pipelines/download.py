@@ -6,8 +6,6 @@ server says that the file is still the same; whether they are the right ones is 
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,18 +14,23 @@ from typing import IO, Any
 from urllib.parse import unquote
 
 from backbones.errors import InputError
-from pipelines.atomic import explain_os_error, write_json
+from pipelines.atomic import explain_os_error
 from pipelines.connection import LostError, RangeError, chunks, connect
 from pipelines.home_path import expanded
+from pipelines.partial_download import (
+    arrived_bytes,
+    continues,
+    forget,
+    part_path,
+    said_of,
+    store_note,
+    stored_note,
+)
 
-__all__ = ["Advance", "Patience", "download", "forget", "part_path"]
+__all__ = ["Advance", "Patience", "download"]
 
 _PROGRESS = 1 << 16
 """Bytes that make an interrupted attempt worth another one."""
-
-_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(\d+|\*)")
-_DIGITS = 18
-"""Digits of a size that may be meant; a longer number is no file's, and Python refuses to read very long ones."""
 
 Advance = Callable[[int, int | None], None]
 """Told (bytes there, bytes in all or None)."""
@@ -48,17 +51,6 @@ class Patience:
     attempts: int = 4
     pause: float = 0.5
     most: int = 200
-
-
-def part_path(target: Path) -> Path:
-    """Where the part of a file that has arrived lies."""
-    return target.with_name(f"{target.name}.part")
-
-
-def forget(target: Path) -> None:
-    """Remove what has arrived of a file."""
-    for path in (part_path(target), _note_path(target)):
-        path.unlink(missing_ok=True)
 
 
 def download(url: str, target: Path, *, limit: int, patience: Patience, advance: Advance) -> Path:
@@ -85,12 +77,12 @@ def download(url: str, target: Path, *, limit: int, patience: Patience, advance:
         return _copy(url, target, limit, advance)
     failures, reason = 0, ""
     for _ in range(patience.most):
-        before = _arrived(target)
+        before = arrived_bytes(target)
         try:
             return _attempt(url, target, limit, patience.timeout, advance)
         except LostError as loss:
             reason = str(loss)
-        failures = 1 if _arrived(target) - before >= _PROGRESS else failures + 1
+        failures = 1 if arrived_bytes(target) - before >= _PROGRESS else failures + 1
         if failures >= patience.attempts:
             break
         time.sleep(patience.pause * 2 ** (failures - 1))
@@ -103,7 +95,7 @@ def _attempt(url: str, target: Path, limit: int, timeout: float, advance: Advanc
     Raises:
         LostError: It ended too early.
     """
-    note, offset = _note(target, url), _arrived(target)
+    note, offset = stored_note(target, url), arrived_bytes(target)
     if note and offset == note["size"]:
         return part_path(target)
     headers = {}
@@ -126,24 +118,24 @@ def _receive(answer: Any, url: str, target: Path, limit: int, note: dict[str, An
             f"Expected {url} to be a file, but the server sent a web page: a sign-in, a warning, or a dead link. "
             f"Download it in a browser, then name the file: `--url file:PATH`."
         )
-    said = _said(answer, url)
+    said = said_of(answer, url)
     if answer.status != 206:
         forget(target)
         _check_limit(url, said["size"] or 0, limit)
-        _save_note(target, said)
+        store_note(target, said)
         note = said
-    elif not _continues(answer, said, note, _arrived(target)):
+    elif not continues(answer, said, note, arrived_bytes(target)):
         forget(target)
         raise LostError("the file on the server has changed")
     _stream(answer, url, target, limit, note["size"], advance)
-    if note["size"] is not None and _arrived(target) < note["size"]:
+    if note["size"] is not None and arrived_bytes(target) < note["size"]:
         raise LostError("the connection was closed before the end")
     return part_path(target)
 
 
 def _stream(source: IO[bytes], url: str, target: Path, limit: int, size: int | None, advance: Advance) -> None:
     """Append everything that comes."""
-    done = _arrived(target)
+    done = arrived_bytes(target)
     advance(done, size)
     try:
         with part_path(target).open("ab") as file:
@@ -200,58 +192,13 @@ def _check_limit(url: str, size: int, limit: int) -> None:
         )
 
 
-def _said(answer: Any, url: str) -> dict[str, Any]:
-    """What the server says of the file: enough to know it again."""
-    length = answer.headers.get("Content-Length", "")
-    return {
-        "url": url,
-        "etag": answer.headers.get("ETag"),
-        "modified": answer.headers.get("Last-Modified"),
-        "size": int(length[: _DIGITS + 1]) if length.isdecimal() else None,
-    }
-
-
-def _continues(answer: Any, said: dict[str, Any], note: dict[str, Any], offset: int) -> bool:
-    """Whether a partial answer is the rest of the file that the part is of."""
-    match = _RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
-    if not note or match is None or int(match[1]) != offset or match[2] != str(note["size"]):
-        return False
-    return all(said[key] is None or said[key] == note[key] for key in ("etag", "modified"))
-
-
-def _note(target: Path, url: str) -> dict[str, Any]:
-    """What the server said when the part was begun; empty if the part cannot be continued."""
-    try:
-        note = json.loads(_note_path(target).read_text(encoding="utf-8"))
-        known = note["url"] == url and isinstance(note["size"], int) and {"etag", "modified"} <= set(note)
-        return dict(note) if known else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _save_note(target: Path, said: dict[str, Any]) -> None:
-    try:
-        write_json(_note_path(target), said)
-    except OSError as error:
-        raise InputError(explain_os_error(error)) from None
-
-
-def _arrived(target: Path) -> int:
-    part = part_path(target)
-    return part.stat().st_size if part.exists() else 0
-
-
-def _note_path(target: Path) -> Path:
-    return target.with_name(f"{target.name}.part.json")
-
-
 def _kept(url: str, target: Path) -> str:
-    arrived = _arrived(target)
+    arrived = arrived_bytes(target)
     if not arrived:
         return (
             f"Nothing has arrived. Check the network, name another source (`--url URL`), or put the file into "
             f"`{target.parent}` by hand."
         )
-    if not _note(target, url):
+    if not stored_note(target, url):
         return "The server does not say how long the file is, so the next attempt begins anew."
     return f"{arrived:,} bytes lie in `{part_path(target)}`; the same command goes on from there."

@@ -20,18 +20,17 @@ import numpy.typing as npt
 
 from backbones.errors import InputError
 from ensemble.ablation import added_one_by_one, left_out_one_by_one
-from ensemble.calibration import ReliabilityBin
 from ensemble.class_map import ClassMap, Wanted
 from ensemble.data_spec import DataSpec
 from ensemble.estimate import nested_probs
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.perturbation import check_views
-from pipelines.atomic import replacing, write_text
+from pipelines.atomic import write_text
 from pipelines.bundle import COMMITTEE, REPORT, read_committee, read_json, read_resolved
 from pipelines.console import Console
-from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_markdown, evaluation_tables, evaluation_words
-from pipelines.figure import confusion_figure, coverage_figure, reliability_figure
+from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_tables, evaluation_words
+from pipelines.evaluation_files import write_evaluation
 from pipelines.fingerprint import digest_file
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
@@ -95,7 +94,7 @@ def evaluate_committee(
     if split == "test":
         _record_look(folder, report, workspace, console)
     place = folder / "evaluation" / (split if data is None else f"{Path(data).stem}-{split}")
-    _write(place, report)
+    write_evaluation(place, report)
     for title, header, rows in evaluation_tables(report):
         console.table(title, header, rows, strong=len(rows) - 1 if title == "Scores" else None)
     console.result("\n".join(evaluation_words(report)))
@@ -212,40 +211,3 @@ def _record_look(folder: Path, report: Mapping[str, Any], workspace: Workspace, 
     write_text(path, before + json.dumps(look) + "\n")
     record_look(workspace, folder, look, note=console.note)
     console.note(f"look {look['number']} at the test split, recorded in {path}")
-
-
-def _write(folder: Path, report: Mapping[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    title = f"{report['committee_folder']}, {report['split']}"
-    figures = {
-        "confusion_matrix.png": confusion_figure(
-            np.asarray(report["confusion_matrix"]), report["classes"], title=title
-        ),
-        "reliability.png": reliability_figure(_reliability(report), title=title),
-        "coverage.png": coverage_figure(report["coverage_curve"], report["coverage"], title=title),
-    }
-    for name, figure in figures.items():
-        with replacing(folder / name) as temporary:
-            figure.savefig(temporary, format="png", dpi=120)
-    write_text(folder / "report.md", evaluation_markdown(report, title=title))
-    write_text(folder / "report.json", json.dumps(_without_nan(report), indent=2) + "\n")
-
-
-def _reliability(report: Mapping[str, Any]) -> dict[str, list[ReliabilityBin]]:
-    """The panels of the reliability diagram: as fused, and at the committee's temperature if it has one."""
-    panels = {f"as fused, calibration error {report['committee']['calibration_error']:.3f}": report["reliability"]}
-    if report["temperature"] is not None:
-        error = report["calibrated"]["calibration_error"]
-        panels[f"at temperature {report['temperature']:.2f}, calibration error {error:.3f}"] = report[
-            "reliability_calibrated"
-        ]
-    return {name: [ReliabilityBin(**row) for row in rows] for name, rows in panels.items()}
-
-
-def _without_nan(value: Any) -> Any:
-    """The content with null where there is no number, since JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and value != value else value

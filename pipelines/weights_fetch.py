@@ -14,9 +14,10 @@ from backbones.errors import InputError
 from ensemble.weights_catalogue import PretrainedWeights, entry_named
 from pipelines.atomic import explain_os_error, sync_folder
 from pipelines.console import Console
-from pipelines.download import Advance, Patience, download, forget
+from pipelines.download import Advance, Patience, download
 from pipelines.fingerprint import digest_file
 from pipelines.lock import locked
+from pipelines.partial_download import forget
 from pipelines.weights_path import installation_folder
 from pipelines.weights_record import check_published, read_record, write_record
 

@@ -15,7 +15,8 @@ import pytest
 from file_server import FileServer, serving
 
 from backbones.errors import InputError
-from pipelines.download import Patience, download, forget, part_path
+from pipelines.download import Patience, download
+from pipelines.partial_download import forget, part_path
 
 CONTENT = random.Random(0).randbytes(700_000)
 HASTE = Patience(timeout=5, attempts=3, pause=0.01)
