@@ -44,6 +44,14 @@ members:
   - {{name: their_net, groups: [outside], posteriors: {{file: theirs.csv}}}}
   - {{name: plain, {NET}}}
 """
+VOTED = f"""
+name: voted
+data: {{source: synthetic, count: 210, votes: votes.csv}}
+{DEFAULTS}
+members:
+  - {{name: lent, committee: {{folder: mixed, member: plain}}}}
+  - {{name: judged, targets: both, {NET}}}
+"""
 DATA = {"options": {"count": 210}, "cache": Path("mlruns/cache")}
 MEMBERS = Path("mlruns/committees/mixed/members")
 
@@ -178,6 +186,24 @@ def test_a_second_fit_touches_nothing(mixed: Path, cli: Cli) -> None:
     assert outcome.err.count("finished before, kept") == 2
     assert "plain` was trained on other data (colour)" in outcome.err
     assert {p: p.stat().st_mtime_ns for p in MEMBERS.rglob("*") if p.is_file()} == before
+
+
+def test_a_lender_that_judged_the_same_faces_is_not_suspected(mixed: Path, cli: Cli) -> None:
+    """Votes make the data another one, but not its validation faces."""
+    store = load_faces("synthetic", **DATA)
+    emotions = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
+    rows = []
+    for split, usage in (("train", "Training"), ("validation", "PublicTest"), ("test", "PrivateTest")):
+        faces = store.split(split)
+        for name, label in zip(faces.ids, faces.labels, strict=True):
+            counts = {emotions.get(c, c): 8 * (k == label) + (k == 0) for k, c in enumerate(EXPRESSIONS)}
+            rows.append({"file": str(name), "Usage": usage, **counts, "contempt": 1, "unknown": 0, "NF": 0})
+    write(rows, "votes.csv")
+    Path("voted.yaml").write_text(VOTED)
+    outcome = cli("fit", "--members", "voted.yaml", "--jobs", "1", "--no-track")
+    assert outcome.code == 0, outcome.err
+    assert "was trained on other data" not in outcome.err
+    assert json.loads(Path("mlruns/committees/voted/members/judged/spec.json").read_text())["spec"]["targets"] == "both"
 
 
 def test_another_order_of_rows_gives_the_same_bytes_and_another_file_another_member(mixed: Path, cli: Cli) -> None:
