@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from backbones.errors import InputError, reason_of
+from backbones.network import Network
 from ensemble.spec import MemberSpec
 from pipelines.bundle import SPEC
 from pipelines.member import Member
@@ -54,6 +55,11 @@ class FoldedMember:
     def device(self) -> torch.device:
         """Where the networks lie."""
         return self.copies[0].device
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Those of the copies."""
+        return tuple(copy.network for copy in self.copies)
 
     def probabilities(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
         """(N, H, W) or (N, H, W, 3) uint8 faces to class probabilities (N, K), the mean over the copies."""

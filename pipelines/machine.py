@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 import torch
 
+from pipelines.device import forward_rows
+
 __all__ = ["machine_facts"]
 
 
 def machine_facts() -> dict[str, Any]:
-    """Versions, processor and threads, as plain values."""
+    """Versions, processor, threads and rows of a batch, as plain values."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # it has a type of its own, which only torch can read
@@ -24,6 +26,7 @@ def machine_facts() -> dict[str, Any]:
         "processor": _processor(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "rows": forward_rows(torch.device("cpu")),
     }
 
 
