@@ -28,7 +28,13 @@ from pipelines.workspace import Workspace
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).with_suffix(".md")
-RUNS = {"fer2013-cpu": "2 CPU cores", "fer2013-laptop": "2 CPU cores", "fer2013": "one H200"}
+RUNS = {
+    "fer2013-cpu": ("members/fer2013-cpu.yaml", "2 CPU cores"),
+    "fer2013-laptop": ("members/fer2013-laptop.yaml", "2 CPU cores"),
+    "fer2013-laptop-start": ("benchmarks/laptop/start.yaml", "2 CPU cores"),
+    "fer2013-laptop-votes": ("benchmarks/laptop/votes.yaml", "2 CPU cores"),
+    "fer2013": ("members/fer2013.yaml", "one H200"),
+}
 """Recipes, and what they are meant for."""
 
 _OF_A_MEMBER = ("parameters", "best_epoch", "epochs", "seconds", "precision", "torch", "device", "environment")
@@ -77,8 +83,8 @@ def _runs() -> Iterator[str]:
         "over one view |"
     )
     yield "|---|--:|---|--:|--:|--:|--:|--:|--:|"
-    for name, device in RUNS.items():
-        found, recipe = _stored(name), f"[{name}.yaml](../members/{name}.yaml)"
+    for name, (place, device) in RUNS.items():
+        found, recipe = _stored(name), f"[{name}](../{place})"
         if found is None:
             yield f"| {recipe} | | {device} | not run | | | | | |"
             continue

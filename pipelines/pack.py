@@ -61,6 +61,9 @@ _MIB = 1 << 20
 _BESIDE = 64 * 1024
 """Room for everything but weights."""
 
+_PLACES = ("file", "folder", "run", "votes")
+"""Keys of what lies on this machine: weights, posteriors, earlier committees, votes."""
+
 _LARGEST = float(torch.finfo(torch.float16).max)
 
 
@@ -103,7 +106,7 @@ def pack_committee(
         shutil.rmtree(target / "members", ignore_errors=True)
         write_checked_json(target / PACK, {"committee": folder.name})
         members = [_plain(member) for member in content["members"] if member["name"] in node.members]
-        source = {**content["data"], "source": Path(str(content["data"]["source"])).name}
+        source = {**_plain(content["data"]), "source": Path(str(content["data"]["source"])).name}
         write_yaml(
             target / RESOLVED,
             {**content, "name": target.name, "data": source, "members": members, "committee": node.tree()},
@@ -184,7 +187,7 @@ def _pack_member(
         copy = place / own.relative_to(source)
         facts = {**read_json(own / SPEC), "weights_precision": "float16"}
         facts = {key: value for key, value in facts.items() if key not in ("weights_sha256", "history_sha256")}
-        facts["spec"] = _plain(facts["spec"])
+        facts |= {key: _plain(facts[key]) for key in ("spec", "lender") if key in facts}
         copy.mkdir(parents=True, exist_ok=True)
         if (own / WEIGHTS).is_file():
             tensors, metadata = load_tensors(own / WEIGHTS)
@@ -210,12 +213,16 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.half() if small else tensor
 
 
-def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A member's spec without the place of its weights file on this machine."""
-    weights = spec.get("weights")
-    if not isinstance(weights, Mapping) or not weights.get("file"):
-        return dict(spec)
-    return {**spec, "weights": {**weights, "file": Path(str(weights["file"])).name}}
+def _plain(content: Any) -> Any:
+    """Specs, or what tells of a lender, with names alone in the place of paths on this machine."""
+    if isinstance(content, list):
+        return [_plain(part) for part in content]
+    if not isinstance(content, Mapping):
+        return content
+    return {
+        key: Path(value).name if key in _PLACES and isinstance(value, str) else _plain(value)
+        for key, value in content.items()
+    }
 
 
 def _describe(target: Path, node: CommitteeNode, content: Mapping[str, Any]) -> None:

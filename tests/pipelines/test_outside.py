@@ -204,6 +204,10 @@ def test_a_lender_that_judged_the_same_faces_is_not_suspected(mixed: Path, cli: 
     assert outcome.code == 0, outcome.err
     assert "was trained on other data" not in outcome.err
     assert json.loads(Path("mlruns/committees/voted/members/judged/spec.json").read_text())["spec"]["targets"] == "both"
+    assert cli("pack", "voted", "--out", "small", "-q").code == 0
+    texts = {path: path.read_text() for path in Path("small").rglob("*") if path.suffix in (".json", ".yaml", ".md")}
+    assert [str(path) for path, text in texts.items() if str(mixed.resolve()) in text] == []
+    assert "votes: votes.csv" in texts[Path("small/committee.yaml")]
 
 
 def test_another_order_of_rows_gives_the_same_bytes_and_another_file_another_member(mixed: Path, cli: Cli) -> None:
