@@ -69,7 +69,9 @@ def _recorded(folder: Path) -> dict[str, Any]:
         }
     specs = {name: read_spec_file(folder / "members" / name) for name in node.members}
     effort = {name: {key: spec.get(key) for key in _OF_A_MEMBER} for name, spec in specs.items()}
-    return {**read_json(folder / REPORT), "specs": effort, "views": views}
+    report = read_json(folder / REPORT)
+    report["data"]["source"] = Path(report["data"]["source"]).name
+    return {**report, "specs": effort, "views": views}
 
 
 def _stored(name: str) -> dict[str, Any] | None:
