@@ -33,7 +33,7 @@ from pipelines.atomic import write_json
 from pipelines.augmentation import PRESETS, Augmentation
 from pipelines.batches import FaceBatches
 from pipelines.device import autocast, choose_device, describe_device, resolve_precision
-from pipelines.environment import prepare_environment
+from pipelines.environment import core_count, prepare_environment
 from pipelines.member import Member
 from pipelines.optimization import make_optimizer
 from pipelines.plan import make_plan
@@ -166,7 +166,7 @@ class _Faces(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _loader(member: Member, faces: npt.NDArray[np.uint8], targets: npt.NDArray[np.float32]) -> DataLoader[Any]:
-    workers = min(8, os.cpu_count() or 1)
+    workers = min(8, core_count())
     return DataLoader(
         _Faces(faces, targets), batch_size=BATCH, shuffle=True, num_workers=workers, persistent_workers=True,
         pin_memory=member.device.type == "cuda",
