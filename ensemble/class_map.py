@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backbones.errors import InputError, nearest
-from ensemble.expression import EXPRESSIONS, canonical_expression, class_named
+from backbones.errors import InputError
+from ensemble.class_meaning import Wanted, meaning_among, resolve_wanted
+from ensemble.expression import EXPRESSIONS, class_named
 from ensemble.metric import FLOOR
 
 __all__ = ["ClassMap", "Wanted"]
-
-Wanted = Mapping[str, str | None]
-"""Classes of a source and what becomes of them: another class, or None to leave them out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +53,7 @@ class ClassMap:
         Raises:
             InputError: A name is none of the source's, a class is named twice, or fewer than two classes are left.
         """
-        names = _resolved(source, wanted, where)
+        names = resolve_wanted(source, wanted, where)
         meanings = [names.get(name, name) for name in source]
         left = list(dict.fromkeys(name for name in meanings if name is not None))
         target = (*(e for e in EXPRESSIONS if e in left), *(name for name in left if name not in EXPRESSIONS))
@@ -80,8 +78,8 @@ class ClassMap:
             InputError: As from `of`; or a class of the source is none of the target and not mapped, is mapped to none
                 of them, two that are not mapped mean the same one, or a class of the target has no source.
         """
-        names = _resolved(source, wanted, where)
-        meanings = [_among(names, name, target, where) for name in source]
+        names = resolve_wanted(source, wanted, where)
+        meanings = [meaning_among(names, name, target, where) for name in source]
         own = [m for name, m in zip(source, meanings, strict=True) if name not in names]
         twice = next((name for name in own if own.count(name) > 1), None)
         if twice is not None:
@@ -217,44 +215,3 @@ class ClassMap:
             "source": list(self.source), "target": list(self.target),
             "becomes": [self.becomes(name) for name in self.source],
         }  # fmt: skip
-
-
-def _resolved(source: Sequence[str], wanted: Wanted, where: str) -> dict[str, str | None]:
-    """What becomes of the classes named, both under their own names."""
-    keys: dict[str, str] = {}
-    for key in wanted:
-        name = class_named(key, source)
-        if name is None:
-            raise InputError(
-                f"Expected `classes` to name classes of {where}, but got {key!r}. {nearest(key, source)}".rstrip()
-            )
-        if name in keys:
-            raise InputError(
-                f"Expected every class of {where} once in `classes`, but {keys[name]!r} and {key!r} both mean {name}."
-            )
-        keys[name] = key
-    meanings = {name: wanted[key] for name, key in keys.items()}
-    return {name: None if text is None else _canonical(text) for name, text in meanings.items()}
-
-
-def _canonical(text: str) -> str:
-    return canonical_expression(text) or text.strip().lower()
-
-
-def _among(names: Mapping[str, str | None], name: str, target: Sequence[str], where: str) -> str | None:
-    """What a class of the source becomes among the classes of the target."""
-    if name in names:
-        wanted = names[name]
-        if wanted is not None and wanted not in target:
-            raise InputError(
-                f"Expected `classes` to map {name} of {where} to one of {', '.join(target)}, but got {wanted!r}. "
-                f"{nearest(wanted, target)}"
-            )
-        return wanted
-    meaning = class_named(name, target)
-    if meaning is None:
-        raise InputError(
-            f"Expected the classes {', '.join(target)} in {where}, but got {name!r}. {nearest(name, target)} "
-            f"Say what becomes of it: `classes: {{{name}: null}}` leaves it out."
-        )
-    return meaning

@@ -72,10 +72,10 @@ class Workspace:
 
     def find_ready(self, committee: str | Path | None) -> Path:
         """As `find`, but one inside the package for None where none has been fitted: to predict with."""
-        if committee is None and not self._finished():
-            for manifest in sorted(SHIPPED.glob(f"*/{MANIFEST}")):
-                return manifest.parent
-        return self.find(committee)
+        if committee is not None:
+            return self.find(committee)
+        found = self._finished()[-1:] or sorted(SHIPPED.glob(f"*/{MANIFEST}"))[:1]
+        return found[0].parent if found else self._newest()
 
     def _newest(self) -> Path:
         found = self._finished()
