@@ -33,6 +33,7 @@ RUNS = {
     "fer2013-laptop": ("members/fer2013-laptop.yaml", "2 CPU cores"),
     "fer2013-laptop-start": ("benchmarks/laptop/start.yaml", "2 CPU cores"),
     "fer2013-laptop-votes": ("benchmarks/laptop/votes.yaml", "2 CPU cores"),
+    "fer2013-laptop-imagenet": ("benchmarks/laptop/imagenet.yaml", "2 CPU cores"),
     "fer2013": ("members/fer2013.yaml", "one H200"),
 }
 """Recipes, and what they are meant for."""
