@@ -17,7 +17,7 @@ from ensemble.class_meaning import Wanted, meaning_among, resolve_wanted
 from ensemble.expression import EXPRESSIONS, class_named
 from ensemble.metric import FLOOR
 
-__all__ = ["ClassMap", "Wanted"]
+__all__ = ["ClassMap"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError, nearest
-from ensemble.class_map import ClassMap, Wanted
+from ensemble.class_map import ClassMap
+from ensemble.class_meaning import Wanted
 from ensemble.expression import class_named
 from ensemble.rules import Probs
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backbones.errors import InputError
-from ensemble.class_map import Wanted
+from ensemble.class_meaning import Wanted
 from ensemble.expression import class_named
 from pipelines.face_store import FaceStore
 

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from backbones.errors import InputError
 from ensemble.ablation import added_one_by_one, left_out_one_by_one
-from ensemble.class_map import ClassMap, Wanted
+from ensemble.class_map import ClassMap
+from ensemble.class_meaning import Wanted
 from ensemble.data_spec import DataSpec
 from ensemble.estimate import nested_probs
 from ensemble.faces import Faces

@@ -15,7 +15,7 @@ from backbones.errors import InputError
 from ensemble.align_spec import AlignSpec
 from ensemble.binding import check_component
 from ensemble.canonical import canonical_json
-from ensemble.class_map import Wanted
+from ensemble.class_meaning import Wanted
 from ensemble.data_spec import OnBad
 from pipelines.atomic import write_checked_json
 from pipelines.face_store import META, FaceStore

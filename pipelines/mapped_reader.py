@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ensemble.class_map import ClassMap, Wanted
+from ensemble.class_map import ClassMap
+from ensemble.class_meaning import Wanted
 from ensemble.faces import SPLITS
 from pipelines.listing import Listing
 from pipelines.readers import Decoder

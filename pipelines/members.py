@@ -11,7 +11,7 @@ from backbones.declaration import read_declaration
 from backbones.errors import InputError
 from backbones.registry import BACKBONES, HEADS, LOSSES, Registry
 from backbones.signature import REQUIRED
-from ensemble.class_map import Wanted
+from ensemble.class_meaning import Wanted
 from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from ensemble.rules import RULES

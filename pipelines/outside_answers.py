@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError, nearest
-from ensemble.class_map import Wanted
+from ensemble.class_meaning import Wanted
 from ensemble.perturbation import fuse_views
 from ensemble.posterior_table import PosteriorTable
 from pipelines.posterior_file import read_posterior_file

@@ -18,7 +18,8 @@ from backbones.errors import InputError, reason_of
 from backbones.limits import PARQUET_BYTES, TABLE_BYTES, TABLE_CELLS, check_size
 from ensemble.array_archive import read_arrays
 from ensemble.bank import load_posteriors
-from ensemble.class_map import ClassMap, Wanted
+from ensemble.class_map import ClassMap
+from ensemble.class_meaning import Wanted
 from ensemble.posterior_table import PosteriorTable, check_ids, mapped_columns, matching_columns
 from pipelines.csv_table import read_csv
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from backbones.errors import InputError
-from ensemble.class_map import Wanted
+from ensemble.class_meaning import Wanted
 from ensemble.data_spec import DataSpec, OnBad
 from ensemble.perturbation import FusionMode, PerturbationPlan, check_views
 from ensemble.predictions import Predictions, check_min_confidence

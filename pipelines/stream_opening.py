@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backbones.errors import InputError
-from ensemble.class_map import Wanted
+from ensemble.class_meaning import Wanted
 from pipelines.detection import FaceDetector
 from pipelines.face_block import Shape
 from pipelines.face_stream import AlignedStream, ImageStream, LabelledStream
