@@ -12,6 +12,9 @@ from backbones.errors import InputError, reason_of
 
 __all__ = ["autocast", "choose_device", "describe_device", "forward_rows", "resolve_precision"]
 
+_BFLOAT16_ON_CPU = "_is_amx_tile_supported", "_is_avx512_bf16_supported"
+"""torch's tests for instructions that multiply bfloat16; a version that lacks one counts as a processor without them."""
+
 
 def choose_device(name: str | None = None) -> torch.device:
     """The torch device of that name; default CUDA where there is one. Also sets the process up for repeatable speed.
@@ -51,7 +54,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+        fast = any(bool(getattr(torch.cpu, test, lambda: False)()) for test in _BFLOAT16_ON_CPU)
     return "bfloat16" if fast else "float32"
 
 
