@@ -35,24 +35,39 @@ _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary sibling to write to; on success it is synced to disk and renamed over `path`.
 
-    An exception leaves `path` as it was and removes the temporary file. A folder or a device is not replaced.
+    An exception leaves `path` as it was and removes the temporary file, and the folders that had to be made for it if
+    nothing else is in them. A folder or a device is not replaced.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.is_file():
-        raise FileExistsError(errno.EEXIST, "something else than a plain file is there", str(path))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # a failed write does not know where it was to
-        raise
+    with _made(path.parent):
+        if path.exists() and not path.is_file():
+            raise FileExistsError(errno.EEXIST, "something else than a plain file is there", str(path))
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
+                error.filename = str(path)  # a failed write does not know where it was to
+            raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; if what is done in it fails, those that are still empty go again."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]  # deepest first
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def sweep(folder: Path) -> None:

@@ -49,6 +49,26 @@ def test_a_failed_write_tells_where_it_was_to(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_failed_write_leaves_no_folder_behind_that_it_made(tmp_path: Path) -> None:
+    def write(path: Path, *, beside: bool = False) -> None:
+        with replacing(path):
+            if beside:
+                write_text(path.with_name("b.json"), "{}")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "drawn" / "party" / "a.png")
+    assert list(tmp_path.iterdir()) == []
+    kept = tmp_path / "mine"
+    kept.mkdir()
+    with pytest.raises(OSError, match="No space left"):
+        write(kept / "a.png")
+    assert kept.is_dir()
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "shared" / "a.json", beside=True)
+    assert [path.name for path in (tmp_path / "shared").iterdir()] == ["b.json"]
+
+
 def test_no_flipped_bit_of_a_checked_file_changes_what_is_read(tmp_path: Path) -> None:
     path, content = tmp_path / "a.json", {"weights": [0.1, 1e-9], "name": "é", "none": None}
     write_checked_json(path, content)
