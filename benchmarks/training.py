@@ -43,7 +43,7 @@ from pipelines.unfreezing import Lesson
 RESULT = Path(__file__).parent / "results" / "training.json"
 MEMBERS = Path(__file__).with_suffix(".yaml")
 ROUNDS, BATCH = 5, 128
-STEPS = {"cpu": {"small": 16, "residual": 8, "resnet18": 6}, "cuda": {"small": 200, "residual": 200, "resnet18": 200}}
+STEPS = {"cpu": {"small": 96, "residual": 24, "resnet18": 8}, "cuda": {"small": 200, "residual": 200, "resnet18": 200}}
 
 
 def main() -> None:

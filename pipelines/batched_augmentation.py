@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ensemble.spec import ComponentSpec
 from pipelines.affine_warp import BORDERS, warp
+from pipelines.box_paint import paint
 from pipelines.transform_parameter import UnableError, number, rising, whole_rising
 
 __all__ = ["TRANSFORMS", "BatchedChain", "BatchedTransform"]
@@ -176,18 +177,13 @@ class CoarseDropout(BatchedTransform):
         count, channels, height, width = x.shape
         boxes = draw.integers(self.holes[0], self.holes[1] + 1, count)
         in_pixels = self.height[1] >= 1
-        down, across = np.arange(height), np.arange(width)
         for box in range(self.holes[1]):
-            top, bottom = self._span(self.height, height, count, draw, in_pixels)
-            left, right = self._span(self.width, width, count, draw, in_pixels)
+            down = self._span(self.height, height, count, draw, in_pixels)
+            across = self._span(self.width, width, count, draw, in_pixels)
             fill = draw.integers(0, 256, (count, channels)) if self.given["fill"] == "random_uniform" else None
             rows = np.flatnonzero(chosen & (box < boxes))
-            lines = (down >= top[rows, None]) & (down < bottom[rows, None])  # (R, H)
-            columns = (across >= left[rows, None]) & (across < right[rows, None])  # (R, W)
-            painted = _onto(x, lines)[:, None, :, None] & _onto(x, columns)[:, None, None, :]  # (R, 1, H, W)
-            colour = self.given["fill"] if fill is None else _onto(x, fill[rows].astype(np.float32))[:, :, None, None]
-            where = _onto(x, rows)
-            x.index_copy_(0, where, torch.where(painted, colour, x[where]))
+            colours = np.broadcast_to(self.given["fill"] if fill is None else fill[rows], (len(rows), channels))
+            paint(x, rows, np.stack([*down, *across], axis=-1)[rows], colours.astype(np.float32))
         return x
 
     @staticmethod

@@ -65,4 +65,4 @@ class MeanStd(Normalizer):
         mean, std = (torch.tensor(values, device=x.device) for values in (self.mean, self.std))
         if mean.ndim == 1:  # (C,) -> (C, 1, 1)
             mean, std = mean[:, None, None], std[:, None, None]
-        return (x - mean) / std
+        return (x - mean).div_(std)
