@@ -13,7 +13,7 @@ from backbones.errors import InputError, reason_of
 __all__ = ["autocast", "choose_device", "describe_device", "forward_rows", "resolve_precision"]
 
 _BFLOAT16_ON_CPU = "_is_amx_tile_supported", "_is_avx512_bf16_supported"
-"""torch's tests for instructions that multiply bfloat16; where torch lacks one, the processor counts as without them."""
+"""torch's tests for instructions that multiply bfloat16; a processor whose test torch lacks counts as without them."""
 
 
 def choose_device(name: str | None = None) -> torch.device:
