@@ -30,10 +30,12 @@ RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).with_suffix(".md")
 RUNS = {
     "fer2013-cpu": ("members/fer2013-cpu.yaml", "2 CPU cores"),
-    "fer2013-laptop": ("members/fer2013-laptop.yaml", "2 CPU cores"),
+    "fer2013-laptop-residual": ("benchmarks/laptop/residual.yaml", "2 CPU cores"),
     "fer2013-laptop-start": ("benchmarks/laptop/start.yaml", "2 CPU cores"),
     "fer2013-laptop-votes": ("benchmarks/laptop/votes.yaml", "2 CPU cores"),
     "fer2013-laptop-imagenet": ("benchmarks/laptop/imagenet.yaml", "2 CPU cores"),
+    "fer2013-laptop": ("members/fer2013-laptop.yaml", "2 CPU cores"),
+    "fer2013-laptop-deep": ("benchmarks/laptop/deep.yaml", "2 CPU cores"),
     "fer2013": ("members/fer2013.yaml", "one H200"),
 }
 """Recipes, and what they are meant for."""

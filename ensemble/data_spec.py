@@ -31,7 +31,8 @@ class DataSpec(BaseModel):
 
     Attributes:
         source: A path (csv, csv.gz, tar.gz, zip, folder) or `synthetic`.
-        votes: FER+ votes file; gives every face a label distribution.
+        votes: FER+ votes file, in the working directory, beside the YAML or beside the source; gives every face a label
+            distribution.
         reader: Name of the reader; None lets the source's layout decide.
         align: Finds and aligns the face in every image, leaving out images without one; None takes them as they are.
         dedupe: Leave training faces out that are the same picture as a validation face.

@@ -103,7 +103,7 @@ def make_plan(
         if key not in _KEYS
     ]
     problems += _check_scalars(content)
-    source = _data(content, problems)
+    source = _data(content, problems, beside=path.parent)
     members = planned_members(content, problems)
     groups = _groups(content)
     outside, places = outside_members(
@@ -159,7 +159,7 @@ def _check_scalars(content: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem.at(key, f"Expected a whole number of at least {least}, but got {value!r}.")
 
 
-def _data(content: Mapping[str, Any], problems: list[Problem]) -> DataSpec | None:
+def _data(content: Mapping[str, Any], problems: list[Problem], *, beside: Path) -> DataSpec | None:
     given = content.get("data", "synthetic")
     spec, found = check_spec(DataSpec, _mapping(given) if isinstance(given, str) else given, "data")
     problems += found
@@ -168,8 +168,14 @@ def _data(content: Mapping[str, Any], problems: list[Problem]) -> DataSpec | Non
     if spec.source != "synthetic" and not Path(spec.source).exists():
         message = f"Expected a file, a folder or `synthetic`, but there is no {spec.source!r}."
         problems.append(Problem.at("data.source", message))
-    if spec.votes is not None and not Path(spec.votes).is_file():
-        problems.append(Problem.at("data.votes", f"Expected a votes file, but there is no {spec.votes!r}."))
+    if spec.votes is not None:
+        folders = dict.fromkeys((Path(), beside, Path(spec.source).parent))
+        votes = next((folder / spec.votes for folder in folders if (folder / spec.votes).is_file()), None)
+        spec = spec.model_copy(update={"votes": str(votes or spec.votes)})
+        if votes is None:
+            searched = ", ".join(f"`{folder}`" for folder in folders)
+            message = f"Expected a votes file, but there is no {spec.votes!r} in any of {searched}."
+            problems.append(Problem.at("data.votes", message))
     reader = "synthetic" if spec.source == "synthetic" else spec.reader
     if reader is not None:
         problems += check_component(reader, spec.options, READERS, "data")

@@ -162,6 +162,27 @@ def test_weights_beside_the_data_are_found(tmp_path: Path) -> None:
     assert "b" in plan.weights
 
 
+@pytest.mark.parametrize("place", ["working", "recipe", "faces"])
+def test_votes_are_found_where_one_works_beside_the_recipe_and_beside_the_faces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    folders = {name: tmp_path / name for name in ("working", "recipe", "faces")}
+    for folder in folders.values():
+        folder.mkdir()
+    monkeypatch.chdir(folders["working"])
+    source = folders["faces"] / "faces.zip"
+    source.touch()
+    member = "{name: a, backbone: {kind: pixels}, head: {kind: linear_svm}}"
+    path = write(folders["recipe"], f"data: {{source: faces.zip, votes: judges.csv}}\nmembers: [{member}]\n")
+    with pytest.raises(InputError) as caught:
+        make_plan(path, data=str(source))
+    assert all(f"`{folder}`" in str(caught.value) for folder in (Path(), folders["recipe"], folders["faces"]))
+    (folders[place] / "judges.csv").touch()
+    votes = make_plan(path, data=str(source)).data.votes
+    assert votes is not None
+    assert Path(votes).resolve() == folders[place] / "judges.csv"
+
+
 def test_wrong_digest_of_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "light.pt").write_bytes(b"x")
     text = OPTIONAL.replace("file: light.pt", f"file: light.pt, sha256: {'0' * 64}")
