@@ -112,7 +112,10 @@ class BorrowedJob(MemberJob):
 
         for name in (WEIGHTS, HISTORY):
             with replacing(self.folder / name) as temporary:
-                shutil.copyfile(self.source / name, temporary)
+                if name == HISTORY and not (self.source / name).is_file():  # a pack tells of no epochs
+                    temporary.write_text("[]\n", encoding="utf-8")
+                else:
+                    shutil.copyfile(self.source / name, temporary)
         checked_digest(self.folder / WEIGHTS, read_spec_file(self.source).get("weights_sha256"))
         content = {key: value for key, value in read_spec_file(self.source).items() if key not in _OF_THE_LENDER}
         lender = {

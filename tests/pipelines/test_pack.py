@@ -72,6 +72,23 @@ def test_a_pack_names_no_place_of_this_machine(tiny: Path, cli: Any) -> None:
     assert not Path("small/.lock").exists()
 
 
+def test_a_member_of_a_pack_goes_into_another_committee(tiny: Path, cli: Any) -> None:
+    assert cli("pack", "--out", "small", "-q").code == 0
+    content = yaml.safe_load(Path("tiny.yaml").read_text())
+    lent = {"name": "lent", "committee": {"folder": "small", "member": "plain"}}
+    again = {"name": "again", "data": content["data"], "members": [lent], "committee": {"rule": "mean"}}
+    Path("again.yaml").write_text(yaml.safe_dump(again))
+    outcome = cli("fit", "--members", "again.yaml", "-q")
+    assert outcome.code == 0, outcome.err
+    folder = TINY.with_name("again")
+    assert json.loads((folder / "members" / "lent" / "history.json").read_text()) == []
+    before, after = (place / "members" for place in (Path("small"), folder))
+    assert (before / "plain" / "weights.safetensors").read_bytes() == (
+        after / "lent" / "weights.safetensors"
+    ).read_bytes()
+    assert cli("report", "--committee", "again").code == 0
+
+
 def test_packing_again_replaces_the_pack(tiny: Path, cli: Any) -> None:
     for _ in range(2):
         assert cli("pack", "--out", "small", "-q").code == 0
