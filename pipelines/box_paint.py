@@ -1,7 +1,7 @@
 """Paints a box over faces of a batch.
 
-On a CPU a face at a time, which touches the box alone and takes a tenth of the time; on other devices for the whole
-batch. The two give the same pixels.
+On a CPU a face at a time, which touches the pixels of the box alone; on other devices for the whole batch. The two give
+the same pixels.
 """
 
 from __future__ import annotations
