@@ -17,6 +17,7 @@ from ensemble.judgement import Targets
 from ensemble.mix_spec import MixSpec
 from ensemble.optimizer_spec import OptimizerSpec, ScheduleSpec
 from ensemble.spec_base import ComponentSpec, MemberName, Named, Spec
+from ensemble.teacher_spec import OptionalTeacher
 from ensemble.unfreeze_spec import UnfreezeSpec
 from ensemble.weights_spec import OptionalWeights, WeightsSpec
 
@@ -106,6 +107,7 @@ class MemberSpec(Spec):
         grow: Smaller faces in the first epochs, which train faster; None trains on whole ones throughout.
         targets: Train on the labels, on the judges' votes, or on `both`: half the label, half what such votes
             let expect of it.
+        teacher: A finished committee whose answers it learns from as well; None learns from `targets` alone.
         optimizer: Optimiser.
         schedule: Learning-rate schedule.
         epochs: Passes over the training faces.
@@ -121,7 +123,7 @@ class MemberSpec(Spec):
             they judge every training face unseen, and the committee is fitted on that.
     """
 
-    _later = ("unfreeze", "folds", "mix", "grow")
+    _later = ("unfreeze", "folds", "mix", "grow", "teacher")
 
     name: MemberName
     groups: tuple[str, ...] = ()
@@ -136,6 +138,7 @@ class MemberSpec(Spec):
     mix: MixSpec | None = None
     grow: GrowSpec | None = None
     targets: Targets = "labels"
+    teacher: OptionalTeacher = None
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     epochs: Annotated[int, Field(ge=1)] = 10
@@ -156,11 +159,13 @@ class MemberSpec(Spec):
     def fingerprint(self, data_digest: str) -> str:
         """The resume key: sha256 over all that changes the trained member.
 
-        The member's name, its groups and the path of its weights do not; the content of the weights does.
+        The member's name, its groups and where its weights and its teacher lie do not; the content of these does.
 
         Args:
             data_digest: Digest of the faces that it is trained and validated on.
         """
-        ignored: dict[str, Any] = {"name": True, "groups": True, "weights": WeightsSpec.besides_content()}
+        ignored: dict[str, Any] = {
+            "name": True, "groups": True, "weights": WeightsSpec.besides_content(), "teacher": {"committee"},
+        }  # fmt: skip
         content = self.model_dump(mode="json", exclude=ignored)
         return digest_of({"version": _FINGERPRINT_VERSION, "data": data_digest, "member": content})

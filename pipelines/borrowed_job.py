@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from backbones.errors import InputError
-from ensemble.bank import load_posteriors
 from ensemble.class_map import ClassMap
 from ensemble.outside_spec import BorrowedSpec
 from ensemble.spec import MemberSpec
@@ -26,6 +23,7 @@ from pipelines.fit_data import FitData
 from pipelines.member_job import Listener, MemberJob
 from pipelines.outside_plan import loan_map
 from pipelines.spec_file import read_spec_file
+from pipelines.teacher_plan import judged_alike
 
 if TYPE_CHECKING:
     from pipelines.member import Member
@@ -90,23 +88,15 @@ class BorrowedJob(MemberJob):
     def note(self, data: FitData) -> str | None:
         """A warning if the lender was fitted on other faces: some of the validation faces may be among them."""
         report = read_json(Path(self.loan.committee.folder) / REPORT)
-        if report.get("data", {}).get("digest") == data.digest or self._held_out(data):
+        same = report.get("data", {}).get("digest") == data.digest
+        if same or judged_alike(self.source / POSTERIORS, data.validation):
             return None
         return (
             f"{self.spec.name}: `{self.source}` was trained on other data ({report.get('data', {}).get('source')}); "
             f"its accuracy means something only if these validation faces were not among its training faces"
         )
 
-    def _held_out(self, data: FitData) -> bool:
-        """Whether these validation faces were the lender's as well: then only its training faces, or votes, differ."""
-        bank = self.source / POSTERIORS
-        theirs = load_posteriors(bank).splits.get("validation") if bank.is_file() else None
-        if theirs is None or theirs.labels is None:
-            return False
-        own = data.validation
-        return np.array_equal(theirs.ids, own.ids) and np.array_equal(theirs.labels, own.labels)
-
-    def _make(self, data: FitData, listen: Listener, advance: Callable[[int, int], None]) -> None:
+    def _make(self, data: FitData, listen: Listener, advance: Callable[[str, int, int], None]) -> None:
         """Copy weights and history first, then write `spec.json`, which says that the member is finished."""
         from pipelines.machine import machine_facts
 

@@ -32,6 +32,7 @@ from pipelines.report import refresh_page
 from pipelines.skip_report import SKIPPED
 from pipelines.survey import Survey, by_note, survey_jobs
 from pipelines.target import Target, find_target
+from pipelines.teacher_plan import teacher_note
 from pipelines.termination import terminable
 from pipelines.worker_process import run_aside
 from pipelines.workforce import run_jobs, worker_count
@@ -83,6 +84,8 @@ def fit_committee(
     work = _jobs(plan, store, folder, workspace, target, processes)
     outside = _outside(plan, store, fit_data, console)
     for note in filter(None, (job.note(fit_data) for job in work if isinstance(job, BorrowedJob))):
+        console.note(note)
+    for note in filter(None, (teacher_note(spec, fit_data) for spec in plan.members)):
         console.note(note)
     with locked(folder), terminable():
         sweep(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Self
 
@@ -59,6 +59,7 @@ def member_params(spec: MemberSpec) -> dict[str, Any]:
         "optimizer": spec.optimizer.kind,
         "schedule": spec.schedule.kind,
         "targets": spec.targets,
+        "teacher": f"{PurePath(spec.teacher.committee).name} {spec.teacher.share:g}" if spec.teacher else "none",
         "unfreeze": f"{spec.unfreeze.kind} {spec.unfreeze.head_epochs}" if spec.unfreeze else "none",
         "weight_decay": spec.optimizer.weight_decay,
     }

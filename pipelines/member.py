@@ -213,5 +213,7 @@ def _check_head(network: Network, spec: MemberSpec) -> None:
             f"Expected `augment` to be `none` or `flip` for the head `{spec.head.kind}`, which is fitted on features "
             f"computed once, but got {spec.augment!r}."
         )
+    if spec.teacher is not None:
+        raise InputError(f"Expected no `teacher` for the head `{spec.head.kind}`, which is fitted on labels.")
     if spec.targets != "labels":
         raise InputError(f"Expected `targets: labels` for the head `{spec.head.kind}`, but got `{spec.targets}`.")

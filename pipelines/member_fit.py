@@ -16,6 +16,7 @@ from torch import nn
 from backbones.network import Network
 from backbones.registry import LOSSES
 from ensemble.canonical import digest_of
+from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_checked_json, write_json
@@ -34,6 +35,7 @@ from pipelines.machine import machine_facts
 from pipelines.member import Member
 from pipelines.member_notes import training_note
 from pipelines.progress import Progress
+from pipelines.teacher import taught_targets
 from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson, Unfreezing
 from pipelines.weights_report import report_facts
@@ -60,7 +62,7 @@ def fit_member(
     folder: Path,
     cache: Path,
     watcher: Watcher,
-    advance: Callable[[int, int], None] | None = None,
+    advance: Callable[[str, int, int], None] | None = None,
 ) -> Progress:
     """Train a member to the end and write its folder; a checkpoint there is continued.
 
@@ -68,12 +70,12 @@ def fit_member(
         member: The untrained member, pretrained weights loaded.
         data: Training and validation faces.
         folder: Where it goes.
-        cache: Folder for frozen features.
+        cache: Folder for frozen features and answers of teachers.
         watcher: Told after batches and epochs.
-        advance: Told (rows done, rows in all) while frozen features are computed.
+        advance: Told (what, rows done, rows in all) while these are computed.
 
     Raises:
-        InputError: The loss is no longer a number.
+        InputError: The loss is no longer a number, or the teacher has changed.
     """
     fingerprint, started = member_fingerprint(member.spec, data), time.monotonic()
     member.input_layer.fit(data.train.images)
@@ -82,7 +84,7 @@ def fit_member(
         _write(member, progress, folder)
         return progress
     frozen = member.spec.frozen_backbone
-    lesson = _from_features(member, data, cache, advance) if frozen else _from_faces(member, data)
+    lesson = (_from_features if frozen else _from_faces)(member, data, cache, advance)
     counts = torch.from_numpy(data.train.class_counts)
     loss = LOSSES.build(member.spec.loss.kind, counts, **member.spec.loss.parameters).to(member.device)
     trainer = Trainer(
@@ -103,11 +105,26 @@ def _scored(probs: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> tu
     return nll(probs, labels), accuracy(probs, labels)
 
 
-def _from_faces(member: Member, data: FitData) -> Lesson:
+def _telling(advance: Any, what: str) -> Callable[[int, int], None] | None:
+    return partial(advance, what) if advance else None
+
+
+def _targets(member: Member, data: FitData, cache: Path, advance: Any) -> npt.NDArray[np.float32]:
+    """(N, K) what the member is to say of its training faces."""
+    told = _telling(advance, "teacher's answers")
+    return taught_targets(member.spec, data.train, cache=cache, device=member.device, advance=told)
+
+
+def _features(member: Member, faces: Faces, mirrored: bool, cache: Path, advance: Any) -> npt.NDArray[np.float32]:
+    """(V, N, F) what the frozen backbone says of faces."""
+    return cached_features(member, faces, mirrored=mirrored, cache=cache, advance=_telling(advance, "features"))
+
+
+def _from_faces(member: Member, data: FitData, cache: Path, advance: Any) -> Lesson:
     """Train the network on augmented faces."""
     spec = member.spec
     batches = FaceBatches(
-        data.train.images, data.train.targets(spec.targets),
+        data.train.images, _targets(member, data, cache, advance),
         augmentation=Augmentation(spec.augment), batch_size=spec.batch_size, seed=spec.seed,
         device=member.device,
     )  # fmt: skip
@@ -125,9 +142,9 @@ def _from_features(member: Member, data: FitData, cache: Path, advance: Any) -> 
     """Train the head on cached features of the frozen backbone."""
     spec = member.spec
     mirrored = spec.augment == "flip"
-    train = cached_features(member, data.whole or data.train, mirrored=mirrored, cache=cache, advance=advance)
-    validation = cached_features(member, data.validation, mirrored=False, cache=cache, advance=advance)[0]
-    targets = data.train.targets(spec.targets)
+    train = _features(member, data.whole or data.train, mirrored, cache, advance)
+    validation = _features(member, data.validation, False, cache, advance)[0]
+    targets = _targets(member, data, cache, advance)
     batches = FeatureBatches(train, targets, batch_size=spec.batch_size, seed=spec.seed, places=data.places)
 
     def validate(model: nn.Module) -> tuple[float, float]:
@@ -153,9 +170,9 @@ def _unfreezing(member: Member, data: FitData, cache: Path, advance: Any) -> Unf
 def _fit_at_once(member: Member, data: FitData, fingerprint: str, cache: Path, advance: Any) -> Progress:
     """Let an estimator fit the head on cached features; the history has one entry."""
     started, head, mirrored = time.monotonic(), member.network.head, member.spec.augment == "flip"
-    train = cached_features(member, data.whole or data.train, mirrored=mirrored, cache=cache, advance=advance)
+    train = _features(member, data.whole or data.train, mirrored, cache, advance)
     train = train if data.places is None else train[:, data.places]  # (V, N, F)
-    validation = cached_features(member, data.validation, mirrored=False, cache=cache, advance=advance)[0]
+    validation = _features(member, data.validation, False, cache, advance)[0]
     labels = np.tile(data.train.labels, len(train))
     rows = train.reshape(-1, train.shape[-1])
     ESTIMATORS.build(str(head.estimator)).fit(head, rows, labels, seed=member.spec.seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -21,6 +22,7 @@ from pipelines.face_store import FaceStore
 from pipelines.fingerprint import digest_file
 from pipelines.fit_data import FitData
 from pipelines.member_folder import is_finished
+from pipelines.teacher_plan import check_teacher
 
 if TYPE_CHECKING:
     from pipelines.member import Member
@@ -92,6 +94,8 @@ class MemberJob:
         Augmentation(self.spec.augment)
         train = self.store.split("train")
         train.check_targets(self.spec.targets)
+        if self.spec.teacher is not None:
+            check_teacher(self.spec.teacher, self.store.classes)
         return Member.build(
             self.spec, classes=self.store.classes, face_size=self.store.size, face_channels=self.store.channels,
             device=torch.device(self.device), weights=self.weights,
@@ -129,17 +133,17 @@ class MemberJob:
         torch.set_num_threads(self.threads)
         device, data, name = choose_device(self.device), self.data(), self.spec.name
 
-        def work(what: str) -> Callable[[int, int], None]:
-            return lambda done, total: listen(name, "work", (what, done, total))
+        def work(what: str, done: int, total: int) -> None:
+            listen(name, "work", (what, done, total))
 
         if not is_finished(self.folder, self.fingerprint(data)):
-            self._make(data, listen, work("features"))
+            self._make(data, listen, work)
         if not self._has_posteriors():
             member, judged = Member.load(self.folder, device=device), self._judged(data)
             probs = {
                 split: view_probabilities(
                     member, faces.images, [str(i) for i in faces.ids], plan=PerturbationPlan(seed=self.seed),
-                    views=self.views, advance=work(f"{split} faces"),
+                    views=self.views, advance=partial(work, f"{split} faces"),
                 )
                 for split, faces in judged.items()
             }  # fmt: skip
@@ -152,7 +156,7 @@ class MemberJob:
                 views_seed=self.seed,
             )
 
-    def _make(self, data: FitData, listen: Listener, advance: Callable[[int, int], None]) -> None:
+    def _make(self, data: FitData, listen: Listener, advance: Callable[[str, int, int], None]) -> None:
         """Write the member's folder, all but its posteriors."""
         from pipelines.member_fit import fit_member
         from pipelines.told_watcher import ToldWatcher

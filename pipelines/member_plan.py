@@ -79,7 +79,7 @@ def _expanded(entry: dict[str, Any]) -> dict[str, Any]:
         value = entry.get(field)
         if isinstance(value, str):
             entry[field] = None if value == "none" else {name: value}
-    for field in ("mix", "grow"):
+    for field in ("mix", "grow", "teacher"):
         if entry.get(field) == "none":
             entry[field] = None
     if entry.get("augment", "none") is None:
@@ -109,6 +109,12 @@ def _check_components(spec: MemberSpec | None, where: str) -> list[Problem]:
         if spec.frozen_backbone and getattr(spec, field) is not None:
             message = f"Expected none beside `freeze: backbone`, whose features are computed once, of {what} faces."
             problems.append(Problem.at(f"{where}.{field}", message))
+    if spec.teacher is not None and spec.folds is not None:
+        message = (
+            "Expected none beside `folds`, whose copies judge faces that none of them has learned from: the teacher "
+            "may have. Remove one of the two."
+        )
+        problems.append(Problem.at(f"{where}.teacher", message))
     return problems + _check_unfreeze(spec, f"{where}.unfreeze")
 
 

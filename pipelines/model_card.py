@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pipelines.evaluation import Answers, evaluation, evaluation_tables
@@ -89,7 +90,12 @@ def _member(name: str, spec: Mapping[str, Any]) -> tuple[str, ...]:
     own, weights = spec["spec"], spec["spec"].get("weights") or {}
     size, channels = own["input"].get("size") or spec.get("face_size"), own["input"]["channels"]
     start = weights.get("name") or weights.get("file") or "random"
-    origin = [weights.get("licence"), f"trained on {weights['training_set']}" if weights.get("training_set") else None]
+    teacher = own.get("teacher")
+    origin = [
+        weights.get("licence"),
+        f"trained on {weights['training_set']}" if weights.get("training_set") else None,
+        f"taught by {Path(teacher['committee']).name}" if teacher else None,
+    ]
     told = f" ({', '.join(filter(None, origin))})" if any(origin) else ""
     return (
         name, f"{own['backbone']['kind']}, {spec['parameters']:,} parameters",

@@ -61,8 +61,8 @@ _MIB = 1 << 20
 _BESIDE = 64 * 1024
 """Room for everything but weights."""
 
-_PLACES = ("file", "folder", "run", "votes")
-"""Keys of what lies on this machine: weights, posteriors, earlier committees, votes."""
+_PLACES = ("committee", "file", "folder", "run", "votes")
+"""Keys of what lies on this machine: teachers, weights, posteriors, earlier committees, votes."""
 
 _LARGEST = float(torch.finfo(torch.float16).max)
 

@@ -26,6 +26,7 @@ from pipelines.origin import planned_origins
 from pipelines.outside_plan import AnyOutsideSpec, outside_members
 from pipelines.readers import READERS
 from pipelines.search_place import check_tune
+from pipelines.teacher_plan import with_teachers
 from pipelines.weights_path import search_folders
 from pipelines.weights_plan import with_weights
 from pipelines.yaml_file import read_yaml
@@ -118,6 +119,7 @@ def make_plan(
     if groups:
         problems += check_committee(tree, groups)
     folders = search_folders(weights_folders, beside=path.parent, source=source)
+    members = with_teachers(members, problems, folder=path.parent)
     kept, weights, notes = with_weights(members, folders, problems, folder=path.parent, keep_absent=keep_absent)
     if problems:
         _refuse(path, problems)

@@ -25,6 +25,7 @@ from ensemble.spec import (
     ScheduleSpec,
     WeightsSpec,
 )
+from ensemble.teacher_spec import TeacherSpec
 from ensemble.tune_spec import SearchSpec, TuneSpec
 from ensemble.unfreeze_spec import UnfreezeSpec
 from pipelines.atomic import write_text
@@ -60,6 +61,7 @@ _SPECS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("members[].unfreeze", UnfreezeSpec),
     ("members[].mix", MixSpec),
     ("members[].grow", GrowSpec),
+    ("members[].teacher", TeacherSpec),
     ("members[].optimizer", OptimizerSpec),
     ("members[].schedule", ScheduleSpec),
     ("members[].posteriors", PosteriorsSpec),

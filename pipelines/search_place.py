@@ -69,6 +69,9 @@ def check_tune(
     if member is not None:
         trial = spec.epochs if spec is not None and spec.epochs is not None else member.epochs
         problems += _check_values(member.model_copy(update={"epochs": trial}), sound, check)
+    if spec is not None and member is not None and member.teacher is not None and spec.folds > 1:
+        message = f"Expected 1, since `{name}` has a teacher, which may know the faces that are left out of a fold."
+        problems.append(Problem.at("tune.folds", message))
     if spec is None or problems:
         return None, problems
     return spec.model_copy(update={"member": name}), []

@@ -119,7 +119,7 @@ class TrialRun:
             member = self._build(data)
             fit_member(
                 member, data, folder=folder, cache=self.cache, watcher=watcher.watch(number),
-                advance=lambda done, total: watcher.work("features", done, total),
+                advance=watcher.work,
             )  # fmt: skip
         spec = read_spec_file(folder)
         score = {
