@@ -36,6 +36,7 @@ RUNS = {
     "fer2013-laptop-imagenet": ("benchmarks/laptop/imagenet.yaml", "2 CPU cores"),
     "fer2013-laptop": ("members/fer2013-laptop.yaml", "2 CPU cores"),
     "fer2013-laptop-all": ("benchmarks/laptop/all.yaml", "2 CPU cores"),
+    "fer2013-laptop-distilled": ("benchmarks/laptop/distilled.yaml", "2 CPU cores"),
     "fer2013": ("members/fer2013.yaml", "one H200"),
 }
 """Recipes, and what they are meant for."""
