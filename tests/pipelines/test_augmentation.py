@@ -12,7 +12,9 @@ import torch
 from backbones.errors import InputError
 from ensemble.spec import ComponentSpec
 from pipelines.augmentation import PRESETS, Augmentation, _compose
-from pipelines.batched_augmentation import TRANSFORMS, BatchedChain
+from pipelines.batched_augmentation import TRANSFORMS, BatchedChain, by_batch, by_face
+from pipelines.batched_pixels import CoarseDropout
+from pipelines.batched_transform import Shape
 
 
 def smooth(count: int, *, size: int = 48, seed: int = 1) -> npt.NDArray[np.uint8]:
@@ -68,13 +70,15 @@ SETTLED: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("way", [by_face, by_batch])
 @pytest.mark.parametrize(("kind", "parameters"), SETTLED)
 @pytest.mark.parametrize("colour", [False, True])
 def test_where_nothing_is_left_to_chance_pixels_are_those_of_albumentations(
-    kind: str, parameters: dict[str, Any], colour: bool
+    kind: str, parameters: dict[str, Any], colour: bool, way: Any
 ) -> None:
     faces = smooth(8) if not colour else np.stack([smooth(8, seed=s) for s in range(3)], axis=-1)
-    ours = chain(kind, p=1.0, **parameters)(torch.from_numpy(faces)).numpy()
+    steps = chain(kind, p=1.0, **parameters).drawn(torch.from_numpy(faces))
+    ours = way(torch.from_numpy(faces), steps).numpy()
     theirs = reference(kind, faces, p=1.0, **parameters)
     difference = np.abs(ours.astype(int) - theirs.astype(int))
     assert np.abs(theirs.astype(int) - faces.astype(int)).mean() > 1.0  # it does something
@@ -94,15 +98,40 @@ DRAWN: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize(("kind", "parameters"), DRAWN)
-def test_draws_have_the_distribution_of_albumentations(kind: str, parameters: dict[str, Any]) -> None:
+def test_a_face_at_a_time_and_all_at_once_the_same_is_done(kind: str, parameters: dict[str, Any], colour: bool) -> None:
+    faces = smooth(40) if not colour else np.stack([smooth(40, seed=s) for s in range(3)], axis=-1)
+    steps = chain(kind, **parameters).drawn(torch.from_numpy(faces))
+    one, other = (way(torch.from_numpy(faces), steps).numpy().astype(int) for way in (by_face, by_batch))
+    assert np.abs(one - other).max() <= (8 if "keep_ratio" in parameters else 3)  # a border of zeros begins there
+    assert np.abs(one - other).mean() < 0.2
+    assert np.abs(one - faces).mean() > 0.5
+
+
+@pytest.mark.parametrize("way", [by_face, by_batch])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_boxes_are_painted_and_nothing_else(channels: int, way: Any) -> None:
+    faces = torch.from_numpy(smooth(9, size=24) if channels == 1 else np.stack([smooth(9, size=24)] * 3, axis=-1))
+    sides = {"num_holes_range": [2, 2], "hole_height_range": [5, 5], "hole_width_range": [7, 7], "fill": 255}
+    chosen, draw = np.arange(9) % 2 == 0, np.random.default_rng(4)
+    painted = way(faces, [CoarseDropout(sides).drawn(Shape(9, 24, 24, channels), chosen, draw)])
+    changed = (painted != faces).reshape(9, 24, 24, -1).any(dim=-1)
+    assert (painted.reshape(9, 24, 24, -1)[changed] == 255).all()
+    assert not changed[1::2].any()
+    assert set(changed[::2].sum(dim=(1, 2)).tolist()) <= set(range(35, 71))  # two boxes, which may overlap
+
+
+@pytest.mark.parametrize("way", [by_face, by_batch])
+@pytest.mark.parametrize(("kind", "parameters"), DRAWN)
+def test_draws_have_the_distribution_of_albumentations(kind: str, parameters: dict[str, Any], way: Any) -> None:
     count = 1500
     one = np.stack([smooth(1, size=24, seed=s)[0] for s in range(3)], axis=-1)
     faces = np.broadcast_to(one, (count, *one.shape)).copy()
     batched = chain(kind, **parameters)
     batched.seed(1)
-    ours, theirs = batched(torch.from_numpy(faces)).numpy().astype(float), reference(kind, faces, **parameters)
-    theirs = theirs.astype(float)
+    ours = way(torch.from_numpy(faces), batched.drawn(torch.from_numpy(faces))).numpy().astype(float)
+    theirs = reference(kind, faces, **parameters).astype(float)
     # Means over the draws of each pixel, in units of how much such a mean varies.
     spread = np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / count) + 0.15
     assert np.abs((ours.mean(axis=0) - theirs.mean(axis=0)) / spread).max() < 5.0

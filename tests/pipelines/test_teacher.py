@@ -228,5 +228,5 @@ def test_one_without_a_network_is_refused(teachers: Path, fit: Callable[..., Out
     path = recipe("mixed")
     path.write_text(path.read_text() + "  - {name: theirs, posteriors: {file: theirs.npz}}\n")
     assert fit(path, "-q").code == 0
-    with pytest.raises(InputError, match="with a network for every member, but those of .*mixed. have none: theirs"):
+    with pytest.raises(InputError, match=r"with a network for every member, but those of .*mixed` have none: theirs"):
         planned("mixed")
