@@ -6,6 +6,7 @@ when the fault is over, ends with the bytes of a run that nothing happened to. E
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -79,6 +80,7 @@ def two_fits(stage: Stage, whole: Path) -> Trial:
     parts = stage.root / "two"
     first = stage.fit(parts)
     first.until(lambda: "epoch 1/" in first.text)
+    os.kill(first.process.pid, signal.SIGSTOP)  # it might be at its end before the second has begun
     second = stage.fit(parts).end()
     ended = first.send(signal.SIGKILL)
     end = stage.fit(parts).end()
