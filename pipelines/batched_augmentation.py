@@ -78,6 +78,6 @@ def by_batch(faces: Tensor, steps: Sequence[Drawn]) -> Tensor:
     layers = faces.unsqueeze(1) if faces.ndim == 3 else faces.permute(0, 3, 1, 2)
     x = layers.float()  # (B, C, H, W)
     for step in steps:
-        x = step.on_batch(x).clamp_(0.0, 255.0)
+        x = step.on_batch(x)
     x = x.round_().to(torch.uint8)
     return x.squeeze(1) if faces.ndim == 3 else x.permute(0, 2, 3, 1)

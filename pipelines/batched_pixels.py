@@ -37,7 +37,7 @@ class _Light(Drawn):
     def on_batch(self, x: Tensor) -> Tensor:
         reference = 255.0 if self.by_max else x.mean(dim=(1, 2, 3), keepdim=True)
         shifts = spread(onto(x, self.shift.astype(np.float32))) * reference
-        return x.mul_(spread(onto(x, self.factor.astype(np.float32)))).add_(shifts)
+        return x.mul_(spread(onto(x, self.factor.astype(np.float32)))).add_(shifts).clamp_(0.0, 255.0)
 
 
 class RandomBrightnessContrast(BatchedTransform):
@@ -148,7 +148,7 @@ class _Noise(Drawn):
         return noisy.reshape(face.shape)
 
     def on_batch(self, x: Tensor) -> Tensor:
-        return x + self._on(x.device)
+        return (x + self._on(x.device)).clamp_(0.0, 255.0)
 
     def _on(self, device: torch.device) -> Tensor:
         """(B, C, H, W) the noise, on a device."""

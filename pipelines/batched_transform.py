@@ -43,7 +43,7 @@ class Drawn(ABC):
 
     @abstractmethod
     def on_batch(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) float pixels of 0..255 to the same, perhaps in place; the chain cuts off what lies beyond."""
+        """(B, C, H, W) float pixels of 0..255 to the same, perhaps in place."""
 
 
 class BatchedTransform(ABC):

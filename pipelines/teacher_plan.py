@@ -11,9 +11,10 @@ from backbones.errors import InputError, Problem
 from ensemble.bank import load_posteriors
 from ensemble.canonical import digest_of
 from ensemble.faces import Faces
+from ensemble.outside_spec import OUTSIDE
 from ensemble.spec import MemberSpec
 from ensemble.teacher_spec import TeacherSpec
-from pipelines.bundle import COMMITTEE, POSTERIORS, REPORT, WEIGHTS, read_committee, read_json
+from pipelines.bundle import COMMITTEE, POSTERIORS, REPORT, SPEC, WEIGHTS, read_committee, read_json
 from pipelines.fit_data import FitData
 from pipelines.lent_member import find_lender
 from pipelines.workspace import MANIFEST
@@ -94,7 +95,8 @@ def judged_alike(bank: Path, validation: Faces) -> bool:
 def _found(teacher: TeacherSpec, folder: Path) -> TeacherSpec:
     """The spec with the committee's folder and digest."""
     place = find_lender(teacher.committee, folder, field="teacher.committee").resolve()
-    silent = [name for name in read_committee(place).members if not any((place / "members" / name).rglob(WEIGHTS))]
+    specs = {name: read_json(place / "members" / name / SPEC) for name in read_committee(place).members}
+    silent = [name for name, spec in specs.items() if spec.get("kind") == OUTSIDE]
     if silent:
         raise InputError(
             f"Expected a teacher with a network for every member, but those of `{place}` have none: "

@@ -120,7 +120,7 @@ def test_a_face_is_answered_once(teachers: Path, monkeypatch: pytest.MonkeyPatch
     assert sum(asked) == 2 * len(train)
 
 
-def test_answers_follow_the_order_of_the_datas_classes(teachers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_follow_the_order_of_the_datas_classes(teachers: Path) -> None:
     spec, train = planned("{committee: teachers, share: 1}"), faces()
     usual = taught_targets(spec, train, cache=Path("usual"), device=CPU)
     turned = tuple(reversed(train.classes))
