@@ -1,7 +1,7 @@
 """A chain of the common transforms for batches of faces, on the device where the network lies.
 
-What happens to each face is drawn for a whole batch at once. On a CPU it is then done face by face, by OpenCV on the
-bytes of the face, which stay in the processor's nearest cache; on other devices for the whole batch, by torch.
+What happens to each face is drawn for a whole batch at once. On a CPU it is then done to the bytes of the faces, by
+OpenCV; on other devices to floats, by torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipelines.batched_pixels import CoarseDropout, GaussNoise, RandomBrightness
 from pipelines.batched_transform import BatchedTransform, Drawn, Shape
 from pipelines.transform_parameter import UnableError
 
-__all__ = ["TRANSFORMS", "BatchedChain", "by_batch", "by_face"]
+__all__ = ["TRANSFORMS", "BatchedChain", "in_bytes", "in_floats"]
 
 TRANSFORMS: Mapping[str, type[BatchedTransform]] = {
     kind.__name__: kind for kind in (HorizontalFlip, Affine, RandomBrightnessContrast, CoarseDropout, GaussNoise)
@@ -58,26 +58,23 @@ class BatchedChain:
 
     def __call__(self, faces: Tensor) -> Tensor:
         """(B, H, W) or (B, H, W, 3) uint8 to the same shape, on the same device."""
-        apply = by_face if faces.device.type == "cpu" else by_batch
+        apply = in_bytes if faces.device.type == "cpu" else in_floats
         return apply(faces, self.drawn(faces))
 
 
-def by_face(faces: Tensor, steps: Sequence[Drawn]) -> Tensor:
-    """Apply what was drawn, a face at a time; the faces (B, H, W[, 3]) uint8 lie on the CPU and stay as they are."""
-    pixels = faces.contiguous().numpy()
-    changed = np.empty_like(pixels)
-    for row, face in enumerate(pixels):
-        for step in steps:
-            face = step.on_face(face, row)  # noqa: PLW2901 - from step to step
-        changed[row] = face
-    return torch.from_numpy(changed)
+def in_bytes(faces: Tensor, steps: Sequence[Drawn]) -> Tensor:
+    """Apply what was drawn; the faces (B, H, W[, 3]) uint8 lie on the CPU and stay as they are."""
+    pixels = np.array(faces.numpy(), order="C")
+    for step in steps:
+        pixels = step.on_bytes(pixels)
+    return torch.from_numpy(pixels)
 
 
-def by_batch(faces: Tensor, steps: Sequence[Drawn]) -> Tensor:
-    """Apply what was drawn, to all faces at once; grey levels are rounded at the end, not after every step."""
+def in_floats(faces: Tensor, steps: Sequence[Drawn]) -> Tensor:
+    """Apply what was drawn, on any device; grey levels are rounded at the end, not after every step."""
     layers = faces.unsqueeze(1) if faces.ndim == 3 else faces.permute(0, 3, 1, 2)
     x = layers.float()  # (B, C, H, W)
     for step in steps:
-        x = step.on_batch(x)
+        x = step.on_floats(x)
     x = x.round_().to(torch.uint8)
     return x.squeeze(1) if faces.ndim == 3 else x.permute(0, 2, 3, 1)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from pipelines.affine_warp import BORDERS, placed, warp, warp_face
-from pipelines.batched_transform import BatchedTransform, Chosen, Draw, Drawn, Face, Shape, onto
+from pipelines.affine_warp import BORDERS, placed, warp, warp_pixels
+from pipelines.batched_transform import BatchedTransform, Chosen, Draw, Drawn, Pixels, Shape, onto
 from pipelines.transform_parameter import UnableError, rising, whole_rising
 
 __all__ = ["Affine", "HorizontalFlip"]
@@ -22,10 +22,13 @@ __all__ = ["Affine", "HorizontalFlip"]
 class _Mirror(Drawn):
     chosen: Chosen
 
-    def on_face(self, face: Face, row: int) -> Face:
-        return cv2.flip(face, 1) if self.chosen[row] else face
+    def on_bytes(self, pixels: Pixels) -> Pixels:
+        own = pixels[self.chosen]  # one below the other they are one picture
+        if len(own):
+            pixels[self.chosen] = cv2.flip(own.reshape(-1, *own.shape[2:]), 1).reshape(own.shape)
+        return pixels
 
-    def on_batch(self, x: Tensor) -> Tensor:
+    def on_floats(self, x: Tensor) -> Tensor:
         rows = onto(x, np.flatnonzero(self.chosen))
         return x.index_copy_(0, rows, x[rows].flip(-1))
 
@@ -42,18 +45,15 @@ class HorizontalFlip(BatchedTransform):
 
 @dataclass(frozen=True)
 class _Move(Drawn):
-    chosen: Chosen
     back: npt.NDArray[np.float64]  # (B, 2, 2) and
     offset: npt.NDArray[np.float64]  # (B, 2), see `warp`
-    maps: npt.NDArray[np.float64]  # (B, 2, 3), see `warp_face`
+    maps: npt.NDArray[np.float64]  # (B, 2, 3), see `warp_pixels`
     border: int
 
-    def on_face(self, face: Face, row: int) -> Face:
-        if not self.chosen[row]:
-            return face
-        return warp_face(face, self.maps[row], border=self.border)
+    def on_bytes(self, pixels: Pixels) -> Pixels:
+        return warp_pixels(pixels, self.maps, border=self.border)
 
-    def on_batch(self, x: Tensor) -> Tensor:
+    def on_floats(self, x: Tensor) -> Tensor:
         return warp(x, self.back, self.offset, border=self.border)
 
 
@@ -87,4 +87,4 @@ class Affine(BatchedTransform):
         back[~chosen], shift[~chosen] = np.eye(2), 0
         offset = -(back @ shift[:, :, None])[:, :, 0]
         maps = placed(back, offset, height=shape.height, width=shape.width)
-        return _Move(chosen, back, offset, maps, self.given["border_mode"])
+        return _Move(back, offset, maps, self.given["border_mode"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import cv2
@@ -13,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipelines.batched_transform import BatchedTransform, Chosen, Draw, Drawn, Face, Shape, onto, spread
+from pipelines.batched_transform import BatchedTransform, Chosen, Draw, Drawn, Pixels, Shape, onto, spread
 from pipelines.transform_parameter import UnableError, number, rising, whole_rising
 
 __all__ = ["CoarseDropout", "GaussNoise", "RandomBrightnessContrast"]
@@ -27,14 +26,14 @@ class _Light(Drawn):
     shift: npt.NDArray[np.float64]  # (B,) share of `by_max`'s reference
     by_max: bool
 
-    def on_face(self, face: Face, row: int) -> Face:
-        factor, shift = self.factor[row], self.shift[row]
-        if factor == 1.0 and shift == 0.0:
-            return face
-        reference = 255.0 if self.by_max else face.mean()
-        return cv2.addWeighted(face, factor, face, 0.0, shift * reference)
+    def on_bytes(self, pixels: Pixels) -> Pixels:
+        for row in np.flatnonzero((self.factor != 1.0) | (self.shift != 0.0)):
+            face = pixels[row]
+            reference = 255.0 if self.by_max else face.mean()
+            cv2.addWeighted(face, self.factor[row], face, 0.0, self.shift[row] * reference, dst=face)
+        return pixels
 
-    def on_batch(self, x: Tensor) -> Tensor:
+    def on_floats(self, x: Tensor) -> Tensor:
         reference = 255.0 if self.by_max else x.mean(dim=(1, 2, 3), keepdim=True)
         shifts = spread(onto(x, self.shift.astype(np.float32))) * reference
         return x.mul_(spread(onto(x, self.factor.astype(np.float32)))).add_(shifts).clamp_(0.0, 255.0)
@@ -68,17 +67,15 @@ class _Boxes(Drawn):
     sides: npt.NDArray[np.int64]  # (B, boxes, 4) top, bottom, left, right; bottom and right are the first ones outside
     colours: npt.NDArray[np.float64]  # (B, boxes, C)
 
-    def on_face(self, face: Face, row: int) -> Face:
-        if not self.count[row]:
-            return face
-        face = face.copy()
-        for box in range(self.count[row]):
-            top, bottom, left, right = self.sides[row, box]
-            colour = self.colours[row, box]
-            face[top:bottom, left:right] = colour if face.ndim == 3 else colour[0]
-        return face
+    def on_bytes(self, pixels: Pixels) -> Pixels:
+        layers = pixels if pixels.ndim == 4 else pixels[..., None]
+        for row in np.flatnonzero(self.count):
+            for box in range(self.count[row]):
+                top, bottom, left, right = self.sides[row, box]
+                layers[row, top:bottom, left:right] = self.colours[row, box]
+        return pixels
 
-    def on_batch(self, x: Tensor) -> Tensor:
+    def on_floats(self, x: Tensor) -> Tensor:
         down, across = (torch.arange(side, device=x.device) for side in x.shape[2:])
         sides, colours = onto(x, self.sides), onto(x, self.colours.astype(np.float32))
         for box in range(self.sides.shape[1]):
@@ -140,14 +137,13 @@ class _Noise(Drawn):
     layers: tuple[int, int, int, int]  # (B, C, H, W) of the noise; C is 1 where all channels get the same
     seed: int
 
-    def on_face(self, face: Face, row: int) -> Face:
-        if not self.deviation[row]:
-            return face
-        layers = face[..., None] if face.ndim == 2 else face
-        noisy: Face = np.clip(np.rint(layers + self._here[row]), 0, 255).astype(np.uint8)
-        return noisy.reshape(face.shape)
+    def on_bytes(self, pixels: Pixels) -> Pixels:
+        layers = pixels if pixels.ndim == 4 else pixels[..., None]
+        noise = self._on(torch.device("cpu")).permute(0, 2, 3, 1).numpy()
+        noisy: Pixels = np.clip(np.rint(layers + noise), 0, 255).astype(np.uint8)
+        return noisy.reshape(pixels.shape)
 
-    def on_batch(self, x: Tensor) -> Tensor:
+    def on_floats(self, x: Tensor) -> Tensor:
         return (x + self._on(x.device)).clamp_(0.0, 255.0)
 
     def _on(self, device: torch.device) -> Tensor:
@@ -155,12 +151,6 @@ class _Noise(Drawn):
         source = torch.Generator(device).manual_seed(self.seed)
         noise = torch.randn(self.layers, generator=source, device=device)
         return noise.mul_(spread(torch.from_numpy(self.deviation).to(device)))
-
-    @cached_property
-    def _here(self) -> npt.NDArray[np.float32]:
-        """(B, H, W, C) the noise, in memory."""
-        here: npt.NDArray[np.float32] = self._on(torch.device("cpu")).permute(0, 2, 3, 1).numpy()
-        return here
 
 
 class GaussNoise(BatchedTransform):

@@ -1,4 +1,4 @@
-"""What a transform of a batch of faces is: it draws what is to happen, which is then done to a face or to all of them.
+"""What a transform of a batch of faces is: it draws what is to happen, which is then done to their bytes or as floats.
 
 Each takes the parameters of the albumentations transform of its name and draws from the same distribution. Where one is
 asked for what it cannot do, it says so.
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from pipelines.transform_parameter import UnableError, number
 
-__all__ = ["BatchedTransform", "Chosen", "Draw", "Drawn", "Face", "Shape", "onto", "spread"]
+__all__ = ["BatchedTransform", "Chosen", "Draw", "Drawn", "Pixels", "Shape", "onto", "spread"]
 
 Draw = np.random.Generator
 Chosen = npt.NDArray[np.bool_]
-Face = npt.NDArray[Any]
-"""(H, W) or (H, W, 3) uint8."""
+Pixels = npt.NDArray[np.uint8]
+"""(B, H, W) or (B, H, W, 3), contiguous."""
 
 
 class Shape(NamedTuple):
@@ -38,11 +38,11 @@ class Drawn(ABC):
     """What was drawn for the faces of one batch."""
 
     @abstractmethod
-    def on_face(self, face: Face, row: int) -> Face:
-        """(H, W[, 3]) uint8 to the same, another array unless nothing was drawn for the face of this row."""
+    def on_bytes(self, pixels: Pixels) -> Pixels:
+        """(B, H, W[, 3]) uint8 in memory to the same, perhaps in place."""
 
     @abstractmethod
-    def on_batch(self, x: Tensor) -> Tensor:
+    def on_floats(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float pixels of 0..255 to the same, perhaps in place."""
 
 

@@ -24,7 +24,11 @@ __all__ = ["Batches", "FaceBatches", "FeatureBatches"]
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-_AHEAD = 4
+_AHEAD = 2
+_TOGETHER = 8
+_BYTES_TOGETHER = 4 * 2**20
+"""Batches are augmented so many in one go, or as many as that holds: in between, the network's work drives all that it
+takes out of a processor's caches, and a GPU is told once for all of them."""
 
 
 class Batches(Protocol):
@@ -79,13 +83,16 @@ class FaceBatches:
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch, in order."""
         self.augmentation.seed(derived_seed(self.seed, "augment", number))
-        rows = _schedule(len(self.images), self.batch_size, self.seed, number)
+        batches = _schedule(len(self.images), self.batch_size, self.seed, number)
+        size = len(batches[0])
+        several = max(1, min(_TOGETHER, _BYTES_TOGETHER // (size * self.images[0].nbytes)))
+        goes = [np.concatenate(batches[start : start + several]) for start in range(0, len(batches), several)]
+        for faces, rows in prefetched(self._augmented, goes) if self.ahead else map(self._augmented, goes):
+            for start in range(0, len(rows), size):
+                yield faces[start : start + size], self.targets[rows[start : start + size]]
 
-        def make(batch: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-            faces = torch.from_numpy(self.images[batch]).to(self.device)
-            return self.augmentation(faces), self.targets[batch]
-
-        return prefetched(make, rows) if self.ahead else map(make, rows)
+    def _augmented(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        return self.augmentation(torch.from_numpy(self.images[rows]).to(self.device)), rows
 
 
 class FeatureBatches:
@@ -126,7 +133,7 @@ class FeatureBatches:
 
 
 def prefetched(make: Callable[[In], Out], items: list[In]) -> Iterator[Out]:
-    """Yield `make(item)` for every item in order, made a few items ahead by one thread.
+    """Yield `make(item)` for every item in order, made an item or two ahead by one thread.
 
     An exception in `make` is raised here; leaving the iterator early ends the thread.
     """

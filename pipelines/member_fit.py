@@ -52,7 +52,7 @@ def member_fingerprint(spec: MemberSpec, data: FitData) -> str:
     key = spec.fingerprint(data.digest)
     if spec.frozen_backbone or batched_chain(spec.augment) is None:
         return key
-    return digest_of({"member": key, "augmentation": "batched 3"})
+    return digest_of({"member": key, "augmentation": "batched 4"})
 
 
 def fit_member(

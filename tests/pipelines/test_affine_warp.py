@@ -1,4 +1,4 @@
-"""Faces are moved the same way one by one and in batches."""
+"""Bytes and floats are moved the same way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from pipelines.affine_warp import BORDERS, placed, warp, warp_face
+from pipelines.affine_warp import BORDERS, placed, warp, warp_pixels
 
 
 def _faces(channels: int) -> npt.NDArray[np.uint8]:
@@ -18,23 +18,23 @@ def _faces(channels: int) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(layers.transpose(0, 2, 3, 1))
 
 
-def _one_by_one(faces: npt.NDArray[np.uint8], back: npt.NDArray, offset: npt.NDArray, border: int) -> torch.Tensor:
+def _bytes(faces: npt.NDArray[np.uint8], back: npt.NDArray, offset: npt.NDArray, border: int) -> torch.Tensor:
     maps = placed(back, offset, height=faces.shape[1], width=faces.shape[2])
-    moved = [warp_face(face, move, border=border).reshape(face.shape) for face, move in zip(faces, maps, strict=True)]
-    return torch.from_numpy(np.stack(moved)).permute(0, 3, 1, 2).float()
+    moved = warp_pixels(faces if faces.shape[3] == 3 else faces[..., 0], maps, border=border).reshape(faces.shape)
+    return torch.from_numpy(moved).permute(0, 3, 1, 2).float()
 
 
-def _at_once(faces: npt.NDArray[np.uint8], back: npt.NDArray, offset: npt.NDArray, border: int) -> torch.Tensor:
+def _floats(faces: npt.NDArray[np.uint8], back: npt.NDArray, offset: npt.NDArray, border: int) -> torch.Tensor:
     return warp(torch.from_numpy(faces).permute(0, 3, 1, 2).float(), back, offset, border=border)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("border", BORDERS)
-def test_a_face_at_a_time_and_all_at_once_agree(border: int, channels: int) -> None:
+def test_a_face_at_a_time_and_all_floats_agree(border: int, channels: int) -> None:
     rng, faces = np.random.default_rng(border), _faces(channels)
     back = np.eye(2) + rng.uniform(-0.3, 0.3, (6, 2, 2))
     offset = rng.uniform(-5, 5, (6, 2))
-    one, other = _one_by_one(faces, back, offset, border), _at_once(faces, back, offset, border)
+    one, other = _bytes(faces, back, offset, border), _floats(faces, back, offset, border)
     assert one.shape == other.shape == (6, channels, 20, 24)
     assert (one - torch.from_numpy(faces).permute(0, 3, 1, 2)).abs().mean() > 1.0
     # Where a constant border begins, a 32nd of a pixel is a 32nd of the step.
@@ -42,14 +42,14 @@ def test_a_face_at_a_time_and_all_at_once_agree(border: int, channels: int) -> N
     assert (one - other).abs().mean() < 0.6
 
 
-@pytest.mark.parametrize("move", [_one_by_one, _at_once])
+@pytest.mark.parametrize("move", [_bytes, _floats])
 def test_what_stays_is_left_as_it_is(move) -> None:
     faces = _faces(1)
     stayed = move(faces, np.tile(np.eye(2), (6, 1, 1)), np.zeros((6, 2)), 1)
     assert torch.equal(stayed.round(), torch.from_numpy(faces).permute(0, 3, 1, 2).float())
 
 
-@pytest.mark.parametrize("move", [_one_by_one, _at_once])
+@pytest.mark.parametrize("move", [_bytes, _floats])
 def test_the_offset_says_where_a_pixel_is_found(move) -> None:
     faces = np.zeros((1, 5, 7, 1), np.uint8)
     faces[0, 2, 4] = 9  # one to the right of the middle (3, 2)

@@ -12,7 +12,7 @@ import torch
 from backbones.errors import InputError
 from ensemble.spec import ComponentSpec
 from pipelines.augmentation import PRESETS, Augmentation, _compose
-from pipelines.batched_augmentation import TRANSFORMS, BatchedChain, by_batch, by_face
+from pipelines.batched_augmentation import TRANSFORMS, BatchedChain, in_bytes, in_floats
 from pipelines.batched_pixels import CoarseDropout
 from pipelines.batched_transform import Shape
 
@@ -70,7 +70,7 @@ SETTLED: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("way", [by_face, by_batch])
+@pytest.mark.parametrize("way", [in_bytes, in_floats])
 @pytest.mark.parametrize(("kind", "parameters"), SETTLED)
 @pytest.mark.parametrize("colour", [False, True])
 def test_where_nothing_is_left_to_chance_pixels_are_those_of_albumentations(
@@ -100,16 +100,16 @@ DRAWN: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize(("kind", "parameters"), DRAWN)
-def test_a_face_at_a_time_and_all_at_once_the_same_is_done(kind: str, parameters: dict[str, Any], colour: bool) -> None:
+def test_to_bytes_and_to_floats_the_same_is_done(kind: str, parameters: dict[str, Any], colour: bool) -> None:
     faces = smooth(40) if not colour else np.stack([smooth(40, seed=s) for s in range(3)], axis=-1)
     steps = chain(kind, **parameters).drawn(torch.from_numpy(faces))
-    one, other = (way(torch.from_numpy(faces), steps).numpy().astype(int) for way in (by_face, by_batch))
+    one, other = (way(torch.from_numpy(faces), steps).numpy().astype(int) for way in (in_bytes, in_floats))
     assert np.abs(one - other).max() <= (8 if "keep_ratio" in parameters else 3)  # a border of zeros begins there
     assert np.abs(one - other).mean() < 0.2
     assert np.abs(one - faces).mean() > 0.5
 
 
-@pytest.mark.parametrize("way", [by_face, by_batch])
+@pytest.mark.parametrize("way", [in_bytes, in_floats])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_boxes_are_painted_and_nothing_else(channels: int, way: Any) -> None:
     faces = torch.from_numpy(smooth(9, size=24) if channels == 1 else np.stack([smooth(9, size=24)] * 3, axis=-1))
@@ -122,7 +122,7 @@ def test_boxes_are_painted_and_nothing_else(channels: int, way: Any) -> None:
     assert set(changed[::2].sum(dim=(1, 2)).tolist()) <= set(range(35, 71))  # two boxes, which may overlap
 
 
-@pytest.mark.parametrize("way", [by_face, by_batch])
+@pytest.mark.parametrize("way", [in_bytes, in_floats])
 @pytest.mark.parametrize(("kind", "parameters"), DRAWN)
 def test_draws_have_the_distribution_of_albumentations(kind: str, parameters: dict[str, Any], way: Any) -> None:
     count = 1500
