@@ -15,7 +15,6 @@ from pipelines.atomic import write_json
 from pipelines.audit import audit
 from pipelines.console import Console
 from pipelines.data_opening import open_data
-from pipelines.environment import prepare_environment
 from pipelines.workspace import Workspace
 
 RESULT = Path(__file__).parent / "results" / "duplicates.json"
@@ -24,7 +23,6 @@ _COUNTS = ("faces", "copies", "twins", "conflicts", "against_votes")
 
 def main() -> None:
     """Audit, compare, print and store."""
-    prepare_environment()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="fer2013.zip")
     parser.add_argument("--votes", type=Path, required=True, help="FER+ votes with a `duplicate` column")

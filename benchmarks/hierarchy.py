@@ -21,7 +21,6 @@ from ensemble.estimate import Estimate, estimate
 from ensemble.grouping import Evidence
 from pipelines.atomic import write_json
 from pipelines.committee_folder import find_committee
-from pipelines.environment import prepare_environment
 from pipelines.fuse import stored_evidence, stored_tree
 from pipelines.leaderboard import markdown, rule_estimates
 from pipelines.stored_posteriors import StoredPosteriors, stored_posteriors
@@ -36,7 +35,6 @@ HEADER = ("committee", "accuracy", "nested", "95 %", "nll", "p, best member", "p
 
 def main() -> None:
     """Measure, store and print."""
-    prepare_environment()
     options = _options()
     try:
         folder = find_committee(options.committee)

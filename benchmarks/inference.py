@@ -29,7 +29,6 @@ from torch import Tensor
 from pipelines.atomic import write_json
 from pipelines.committee_fit import fit_committee
 from pipelines.device import describe_device, forward_rows
-from pipelines.environment import prepare_environment
 from pipelines.forward import softmax
 from pipelines.member import Member
 from pipelines.plan import make_plan
@@ -43,7 +42,6 @@ FACES = {"cpu": 64, "cuda": 1024}
 
 def main() -> None:
     """Measure, print and store."""
-    prepare_environment()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__.partition("\n")[0])
     parser.add_argument("--committee", help="a finished committee [three nets of benchmarks/training.yaml]")
     options = parser.parse_args()

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from pipelines.atomic import write_json
-from pipelines.environment import prepare_environment
 from pipelines.normalizer.intensity import normalize_intensity
 
 RESULT = Path(__file__).parent / "results" / "intensity.json"
@@ -22,7 +21,6 @@ FACES, BLOCK = 35_887, 128
 
 def main() -> None:
     """Measure, print and store."""
-    prepare_environment()
     faces = torch.randint(0, 256, (FACES, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     seconds = []
     for _ in range(3):

@@ -21,7 +21,6 @@ from pipelines.atomic import write_json
 from pipelines.augmentation import Augmentation
 from pipelines.batches import FaceBatches
 from pipelines.device import autocast, choose_device, describe_device, resolve_precision
-from pipelines.environment import prepare_environment
 from pipelines.member import Member
 from pipelines.optimization import make_optimizer
 from pipelines.plan import make_plan
@@ -34,7 +33,6 @@ ROUNDS, STEPS = 6, 2
 
 def main() -> None:
     """Measure, print and store."""
-    prepare_environment()
     device = choose_device(None)
     if device.type == "cpu":
         torch.set_num_threads(1)

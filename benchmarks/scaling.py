@@ -23,7 +23,6 @@ from ensemble.committee import Committee
 from ensemble.committee_spec import resolve_committee
 from pipelines.atomic import write_json
 from pipelines.device import describe_device
-from pipelines.environment import prepare_environment
 from pipelines.member import Member
 from pipelines.predictor import Predictor
 
@@ -35,7 +34,6 @@ BASE = {"faces": 64, "members": 2, "views": 2}
 
 def main() -> None:
     """Measure, print and store."""
-    prepare_environment()
     with tempfile.TemporaryDirectory() as temporary:
         predictor = Predictor.load(small_committee(Path(temporary)))
         result: dict[str, Any] = {

@@ -29,7 +29,7 @@ from pipelines.bundle import POSTERIORS
 from pipelines.console import Console
 from pipelines.data_opening import open_data
 from pipelines.device import choose_device
-from pipelines.environment import core_count, prepare_environment
+from pipelines.environment import core_count
 from pipelines.face_store import FaceStore
 from pipelines.fit_data import FitData
 from pipelines.member import Member
@@ -98,7 +98,6 @@ class Setting:
 
 def main() -> None:
     """Run what is asked for, store it, render the page."""
-    prepare_environment()
     options = _options()
     try:
         chosen = [_row(name) for name in options.rows]

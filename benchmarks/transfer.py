@@ -27,7 +27,6 @@ from pipelines.bundle import POSTERIORS
 from pipelines.console import Console
 from pipelines.data_opening import open_data
 from pipelines.device import choose_device
-from pipelines.environment import prepare_environment
 from pipelines.face_store import FaceStore
 from pipelines.fit_data import FitData
 from pipelines.member_folder import make_room
@@ -66,7 +65,6 @@ class DrawnJob(MemberJob):
 
 def main() -> None:
     """Run what has not run, store it, render the page."""
-    prepare_environment()
     options = _options()
     try:
         if options.data is not None:
