@@ -33,9 +33,8 @@ from pipelines.atomic import write_json
 from pipelines.augmentation import PRESETS, Augmentation
 from pipelines.batches import FaceBatches
 from pipelines.device import autocast, choose_device, describe_device, resolve_precision
-from pipelines.environment import core_count, prepare_environment
+from pipelines.environment import core_count
 from pipelines.member import Member
-from pipelines.optimization import make_optimizer
 from pipelines.plan import make_plan
 from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson
@@ -43,12 +42,11 @@ from pipelines.unfreezing import Lesson
 RESULT = Path(__file__).parent / "results" / "training.json"
 MEMBERS = Path(__file__).with_suffix(".yaml")
 ROUNDS, BATCH = 5, 128
-STEPS = {"cpu": {"small": 96, "residual": 24, "resnet18": 8}, "cuda": {"small": 200, "residual": 200, "resnet18": 200}}
+STEPS = {"cpu": {"small": 224, "residual": 24, "resnet18": 8}, "cuda": {"small": 200, "residual": 200, "resnet18": 200}}
 
 
 def main() -> None:
     """Measure, print and store."""
-    prepare_environment()
     device = choose_device(None)
     threads = torch.get_num_threads()
     nets = {}
@@ -111,9 +109,18 @@ def _step(member: Member, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor
     optimizer.step()
 
 
+def _sgd(member: Member) -> torch.optim.Optimizer:
+    """The member's optimiser as torch has it."""
+    spec = member.spec.optimizer
+    return torch.optim.SGD(
+        member.network.parameters(), lr=spec.lr, momentum=spec.momentum, weight_decay=spec.weight_decay,
+        nesterov=spec.nesterov,
+    )  # fmt: skip
+
+
 def _bare(member: Member, faces: npt.NDArray[np.uint8], targets: npt.NDArray[np.float32]) -> Callable[[], float]:
     """Everything that could be done before is done: input and labels of every batch lie on the device."""
-    optimizer = make_optimizer(member.network, member.spec.optimizer)
+    optimizer = _sgd(member)
     ready: list[tuple[Tensor, Tensor]] = []
     for start in range(0, len(faces), BATCH):
         x = member.input_layer(torch.from_numpy(faces[start : start + BATCH]).to(member.device))
@@ -174,7 +181,7 @@ def _loader(member: Member, faces: npt.NDArray[np.uint8], targets: npt.NDArray[n
 
 
 def _loader_way(member: Member, faces: npt.NDArray[np.uint8], targets: npt.NDArray[np.float32]) -> Callable[[], float]:
-    optimizer, loader = make_optimizer(member.network, member.spec.optimizer), _loader(member, faces, targets)
+    optimizer, loader = _sgd(member), _loader(member, faces, targets)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for x, y in loader:
@@ -206,7 +213,7 @@ def _lightning(member: Member, faces: npt.NDArray[np.uint8], targets: npt.NDArra
             return nn.functional.cross_entropy(self.network(x).float(), batch[1])
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return make_optimizer(member.network, member.spec.optimizer)
+            return _sgd(member)
 
     loader = _loader(member, faces, targets)
     precision = "bf16-mixed" if resolve_precision("auto", member.device) == "bfloat16" else "32-true"

@@ -15,19 +15,24 @@ from ensemble.spec import OptimizerSpec, ScheduleSpec
 __all__ = ["make_optimizer", "make_schedule"]
 
 
-def make_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, spec: OptimizerSpec, *, staged: bool = False) -> torch.optim.Optimizer:
     """Build the optimiser over the parameters that are not frozen.
 
     Biases and normalisation layers are not decayed. Parameters below `backbone.` learn at `backbone_lr`, or stage by
     stage at shares of it. Parameters that learn from a later epoch only are in it from the start: without a gradient
-    none is touched, not even by its decay. Adam's fused kernels pass over the parameters once and not ten times,
-    which tells where a fully connected layer is wide; those of torch's SGD cannot take in parameters at a later epoch.
+    none is touched, not even by its decay. Fused kernels pass over the parameters once and not up to ten times.
+
+    Args:
+        model: What is trained.
+        spec: Optimiser and rates.
+        staged: Whether parameters are to get their first gradient in a later epoch: SGD's fused kernel cannot take
+            them in then.
     """
     groups = _groups(model, spec)
     match spec.kind:
         case "sgd":
             nesterov = spec.nesterov and spec.momentum > 0
-            return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov)
+            return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, fused=not staged)
         case "adam":
             return torch.optim.Adam(groups, lr=spec.lr, fused=True)
         case "adamw":

@@ -95,7 +95,7 @@ class Trainer:
     def _start(self) -> None:
         spec = self.spec
         self.precision = resolve_precision(spec.precision, self.device)
-        self.optimizer = make_optimizer(self.model, spec.optimizer)
+        self.optimizer = make_optimizer(self.model, spec.optimizer, staged=self.unfreezing is not None)
         self.schedule = make_schedule(
             self.optimizer,
             spec.schedule,

@@ -125,3 +125,32 @@ def test_decay_spares_biases_norms_and_whatever_has_no_gradient() -> None:
     made.step()
     assert all(torch.equal(old, new) for old, new in zip(before, network.backbone.parameters(), strict=True))
     assert not any(made.state[p] for p in network.backbone.parameters())
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_sgd_updates_as_torch_s_plain_one_does(staged: bool) -> None:
+    networks = [make_network().eval(), make_network().eval()]
+    ours = make_optimizer(networks[0], OptimizerSpec(kind="sgd", lr=0.1, weight_decay=0), staged=staged)
+    plain = torch.optim.SGD(networks[1].parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    for _ in range(3):
+        x = torch.randn(4, 1, 16, 16)
+        for network, optimizer in zip(networks, (ours, plain), strict=True):
+            optimizer.zero_grad()
+            network(x).square().mean().backward()
+            optimizer.step()
+    for one, other in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw", "rmsprop"])
+def test_parameters_may_get_their_first_gradient_later(kind: str) -> None:
+    network = make_network().eval()
+    made = make_optimizer(network, OptimizerSpec(kind=kind, lr=0.1), staged=True)
+    for learns in (False, True):
+        network.backbone.requires_grad_(learns)
+        before = [p.detach().clone() for p in network.backbone.parameters()]
+        made.zero_grad()
+        network(torch.randn(4, 1, 16, 16)).square().sum().backward()
+        made.step()
+        changed = [not torch.equal(old, new) for old, new in zip(before, network.backbone.parameters(), strict=True)]
+        assert any(changed) == learns
