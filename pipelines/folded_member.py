@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from backbones.batch_norm_folding import fold_batch_norm
 from backbones.errors import InputError, reason_of
-from backbones.network import Network
 from ensemble.spec import MemberSpec
 from pipelines.bundle import SPEC
 from pipelines.member import Member
@@ -56,11 +56,6 @@ class FoldedMember:
         """Where the networks lie."""
         return self.copies[0].device
 
-    @property
-    def networks(self) -> tuple[Network, ...]:
-        """Those of the copies."""
-        return tuple(copy.network for copy in self.copies)
-
     def probabilities(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
         """(N, H, W) or (N, H, W, 3) uint8 faces to class probabilities (N, K), the mean over the copies."""
         return mean_of_copies([copy.probabilities(faces) for copy in self.copies])
@@ -75,7 +70,10 @@ def mean_of_copies(probs: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.f
 
 
 def load_member(folder: Path, *, device: torch.device) -> Member | FoldedMember:
-    """Load a finished member from its folder, whether it has one network or copies of it.
+    """Load a finished member from its folder, whether it has one network or copies of it, to predict with it.
+
+    What it says while a committee is fitted and what it says later are the same to the bit: batch normalisation, which
+    rounds otherwise once it is folded, is folded for both.
 
     Raises:
         InputError: The folder, or that of a copy, is unfinished or damaged.
@@ -83,9 +81,11 @@ def load_member(folder: Path, *, device: torch.device) -> Member | FoldedMember:
     try:
         content = read_spec_file(folder)
         places = network_folders(folder, content)
-        if places == [folder]:
-            return Member.load(folder, device=device)
         copies = tuple(Member.load(place, device=device) for place in places)
+        for copy in copies:
+            fold_batch_norm(copy.network)
+        if places == [folder]:
+            return copies[0]
         return FoldedMember(spec=MemberSpec.model_validate(content["spec"]), copies=copies)
     except InputError:
         raise

@@ -151,11 +151,6 @@ class Member:
         return sum(p.numel() for p in self.network.parameters())
 
     @property
-    def networks(self) -> tuple[Network, ...]:
-        """The one network, as a member in folds has several."""
-        return (self.network,)
-
-    @property
     def _face_shape(self) -> tuple[int, ...]:
         return (self.face_size, self.face_size) + ((3,) if self.face_channels == 3 else ())
 

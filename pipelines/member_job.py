@@ -127,7 +127,7 @@ class MemberJob:
         import torch
 
         from pipelines.device import choose_device
-        from pipelines.member import Member
+        from pipelines.folded_member import load_member
         from pipelines.views import view_probabilities
 
         torch.set_num_threads(self.threads)
@@ -139,7 +139,7 @@ class MemberJob:
         if not is_finished(self.folder, self.fingerprint(data)):
             self._make(data, listen, work)
         if not self._has_posteriors():
-            member, judged = Member.load(self.folder, device=device), self._judged(data)
+            member, judged = load_member(self.folder, device=device), self._judged(data)
             probs = {
                 split: view_probabilities(
                     member, faces.images, [str(i) for i in faces.ids], plan=PerturbationPlan(seed=self.seed),

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from backbones.batch_norm_folding import fold_batch_norm
 from backbones.errors import InputError
 from ensemble.committee import Committee
 from ensemble.outside_spec import OUTSIDE
@@ -89,8 +88,6 @@ class Predictor:
                     f"Expected member `{name}` of `{folder}` to know the classes {list(rules.classes)}, "
                     f"but got {list(member.classes)}. Fit the committee again."
                 )
-            for network in member.networks:
-                fold_batch_norm(network)
         return cls(
             folder=folder, committee=rules, members=members, outside=outside, device=target,
             face_size=first.get("shown_size", first["face_size"]),

@@ -116,7 +116,7 @@ def test_a_copy_is_trained_on_the_faces_outside_its_fold_alone(
         assert content["fingerprint"] == member_fingerprint(MemberSpec.model_validate(content["spec"]), data)
         rows = np.flatnonzero(np.isin(train.ids, held_out.ids))
         np.testing.assert_array_equal(whole.probs[:, rows], held_out.probs)
-        own = Member.load(folder, device=CPU).probabilities(np.asarray(train.images)[rows])
+        own = load_member(folder, device=CPU).probabilities(np.asarray(train.images)[rows])
         np.testing.assert_array_equal(whole.probs[0][rows], own)
         judged += held_out.ids.tolist()
     assert sorted(judged) == sorted(train.ids.tolist())
