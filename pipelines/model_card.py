@@ -36,7 +36,7 @@ here is of a test split.
 ## Members
 
 {members}
-Fused by `{rule}`. The recipe lies beside this file: `committee.yaml`.
+Fused by {rule}. The recipe lies beside this file: `committee.yaml`.
 
 ## Limits
 
@@ -60,6 +60,7 @@ def model_card(
     content: Mapping[str, Any],
     specs: Mapping[str, Mapping[str, Any]],
     report: Mapping[str, Any],
+    tree: Mapping[str, Any],
     answers: Answers,
 ) -> str:
     """The card as Markdown.
@@ -69,6 +70,7 @@ def model_card(
         content: Its resolved YAML.
         specs: Each member's `spec.json`.
         report: Its `report.json`.
+        tree: Its fitted rules, the `committee` of its `committee.json`.
         answers: What it and its members say of the validation faces, held out of the fit of its rules.
     """
     found = evaluation(answers)
@@ -82,8 +84,14 @@ def model_card(
         source=report["data"]["source"], digest=str(report["data"]["digest"])[:12], size=first["face_size"],
         colours="grey" if first["face_channels"] == 1 else "RGB",
         members=markdown([_member(*item) for item in specs.items()], _MEMBERS),
-        rule=report["rules"]["committee"]["rule"],
+        rule=_rule(tree),
     )  # fmt: skip
+
+
+def _rule(tree: Mapping[str, Any]) -> str:
+    """The rule at the top, and what it chose if it is one that chooses."""
+    choice = tree["learned"].get("choice")
+    return f"`{tree['rule']}`" + (f", which chose `{choice}`" if choice else "")
 
 
 def _member(name: str, spec: Mapping[str, Any]) -> tuple[str, ...]:

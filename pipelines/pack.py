@@ -23,6 +23,7 @@ from ensemble.faces import Faces
 from ensemble.perturbation import PerturbationPlan
 from pipelines.atomic import write_checked_json, write_text
 from pipelines.bundle import (
+    COMMITTEE,
     HELD_OUT,
     HISTORY,
     POSTERIORS,
@@ -228,7 +229,8 @@ def _plain(content: Any) -> Any:
 def _describe(target: Path, node: CommitteeNode, content: Mapping[str, Any]) -> None:
     specs = {name: read_spec_file(target / "members" / name) for name in node.members}
     answers = stored_answers(target, seed=int(content["seed"]))
-    write_text(target / CARD, model_card(target.name, content, specs, read_json(target / REPORT), answers))
+    report, tree = read_json(target / REPORT), read_json(target / COMMITTEE)["committee"]
+    write_text(target / CARD, model_card(target.name, content, specs, report, tree, answers))
 
 
 def _leave_out(target: Path) -> None:

@@ -44,6 +44,7 @@ def test_the_card_tells_what_is_in_the_pack(tiny: Path, cli: Any) -> None:
     card, report = Path("small/MODEL_CARD.md").read_text(), json.loads(Path("small/report.json").read_text())
     assert f"**{report['rules']['committee']['nested_accuracy']:.4f}**" in card
     assert all(f"| {name} |" in card for name in ("plain", "residual", "happy", "neutral"))
+    assert "Fused by `log_likelihood`. " in card
     assert "## Limits" in card
     assert "## Ethics" in card
 
