@@ -15,11 +15,11 @@ def faces(count: int = 23) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 16, 16), dtype=np.uint8)
 
 
-def make(augment: str = "strong", seed: int = 1) -> FaceBatches:
-    targets = np.eye(23, dtype=np.float32)
+def make(augment: str = "strong", seed: int = 1, count: int = 23) -> FaceBatches:
     return FaceBatches(
-        faces(), targets, augmentation=Augmentation(augment), batch_size=5, seed=seed, device=torch.device("cpu")
-    )
+        faces(count), np.eye(count, dtype=np.float32), augmentation=Augmentation(augment), batch_size=5, seed=seed,
+        device=torch.device("cpu"),
+    )  # fmt: skip
 
 
 def collect(batches: FaceBatches, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,9 +52,36 @@ def test_every_face_at_most_once_and_all_but_a_rest() -> None:
     assert targets.sum(0).max() == 1
 
 
-def test_faces_and_targets_stay_together() -> None:
-    images, targets = collect(make(augment="none"), 5)
-    assert torch.equal(images, torch.from_numpy(faces())[targets.argmax(1)])
+@pytest.mark.parametrize("count", [4, 23, 203])
+def test_faces_and_targets_stay_together(count: int) -> None:
+    images, targets = collect(make(augment="none", count=count), 5)
+    assert torch.equal(images, torch.from_numpy(faces(count))[targets.argmax(1)])
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_many_batches_are_augmented_in_several_goes(ahead: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    augment = Augmentation.__call__
+
+    def spy(self: Augmentation, images: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(images))
+        return augment(self, images)
+
+    monkeypatch.setattr(Augmentation, "__call__", spy)
+    batches = make(count=103)
+    batches.ahead = ahead
+    assert [(len(x), len(y)) for x, y in batches.epoch(0)] == [(5, 5)] * len(batches) == [(5, 5)] * 20
+    assert sizes == [40, 40, 20]
+
+
+def test_large_faces_are_augmented_a_batch_at_a_time() -> None:
+    images = np.zeros((20, 700, 700, 3), np.uint8)
+    batches = FaceBatches(
+        images, np.eye(20, dtype=np.float32), augmentation=Augmentation("none"), batch_size=5, seed=0,
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    goes = [x.untyped_storage().nbytes() for x, _ in batches.epoch(0)]
+    assert goes == [5 * images[0].nbytes] * 4
 
 
 def test_features_draw_one_of_the_views() -> None:
