@@ -34,16 +34,17 @@ def _stored(name: str) -> dict[str, Any]:
 
 def _training() -> Iterator[str]:
     found = _stored("training")
-    yield "| net | parameters | bare loop, s a step | `ensemble` | `DataLoader` | Lightning |"
-    yield "|---|--:|--:|--:|--:|--:|"
+    yield "| cores | net | parameters | bare loop, s a step | `ensemble` | `DataLoader` | Lightning |"
+    yield "|--:|---|--:|--:|--:|--:|--:|"
     if not found:
-        yield f"| | | {NOT_RUN} | | | |"
+        yield f"| | | | {NOT_RUN} | | | |"
         return
-    for name, net in found["nets"].items():
-        share = net["share_of_bare"]
-        cells = [f"{share[way]:.2f}" if way in share else NOT_RUN for way in ("ensemble", "dataloader", "lightning")]
-        yield f"| {name} | {net['parameters']:,} | {net['seconds_per_step']['bare']:.3f} | {' | '.join(cells)} |"
-    yield f"| | | | | | {found['device']}, {found['precision']}, load {found['load']} |"
+    for run in found["runs"]:
+        for name, net in run["nets"].items():
+            share, step = net["share_of_bare"], net["seconds_per_step"]["bare"]
+            ways = [f"{share[way]:.2f}" if way in share else NOT_RUN for way in ("ensemble", "dataloader", "lightning")]
+            yield f"| {run['cores']} | {name} | {net['parameters']:,} | {step:.3f} | {' | '.join(ways)} |"
+    yield f"| | | | | | | {found['device']}, {found['precision']}, load {found['load']} |"
 
 
 def _inference() -> Iterator[str]:
