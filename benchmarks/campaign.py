@@ -38,8 +38,10 @@ RUNS = {
     "fer2013-laptop": ("members/fer2013-laptop.yaml", "2 CPU cores"),
     "fer2013-laptop-more": ("benchmarks/laptop/more.yaml", "2 CPU cores"),
     "fer2013-laptop-all": ("benchmarks/laptop/all.yaml", "2 CPU cores"),
+    "fer2013-laptop-reseeded": ("benchmarks/laptop/reseeded.yaml", "2 CPU cores"),
+    "fer2013-laptop-doubled": ("benchmarks/laptop/doubled.yaml", "2 CPU cores"),
     "fer2013-laptop-distilled": ("benchmarks/laptop/distilled.yaml", "2 CPU cores"),
-    "fer2013": ("members/fer2013.yaml", "one H200"),
+    "fer2013-gpu": ("members/fer2013.yaml", "one H200"),
 }
 """Recipes, and what they are meant for."""
 

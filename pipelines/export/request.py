@@ -22,7 +22,7 @@ def check_packages() -> None:
     if missing:
         raise InputError(
             f"Expected the packages {', '.join(PACKAGES)} for `ensemble export`, but {', '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} not installed. Install them: `pip install 'ensemble[export]'`."
+            f"{'is' if len(missing) == 1 else 'are'} not installed. Install them: `pip install {' '.join(PACKAGES)}`."
         )
 
 
