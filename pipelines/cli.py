@@ -17,7 +17,7 @@ from pipelines.command.data import app as data_app
 from pipelines.command.explain import explain
 from pipelines.command.export import export
 from pipelines.command.members import app as members_app
-from pipelines.command.option import Classes, Committee, Data, Device, Members, Quiet, Weights
+from pipelines.command.option import Classes, Committee, Data, Device, Members, OwnCommittee, Quiet, Weights
 from pipelines.command.pack import pack
 from pipelines.command.predict import predict
 from pipelines.command.report import report
@@ -149,7 +149,7 @@ app.command()(report)
 
 @app.command()
 def fuse(
-    committee: Committee = None,
+    committee: OwnCommittee = None,
     rule: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Fuse all members, or their groups, by this rule from now on."),
@@ -219,7 +219,7 @@ def main() -> None:
         _end_for_memory(error)
     except SystemExit as ending:
         if ending.code == 130:
-            typer.echo("ensemble: interrupted; what was finished is kept, the same command resumes.", err=True)
+            typer.echo("ensemble: interrupted; finished work is kept, the same command resumes fit and tune.", err=True)
         raise
 
 
@@ -238,7 +238,7 @@ def _end_for_memory(error: Exception) -> None:
     if not is_out_of_memory(error):
         raise error
     reason = reason_of(error, length=160)
-    _end(f"Expected enough memory, but got: {reason}. Lower `--batch-size` or `--tta`; what was finished is kept.", 2)
+    _end(f"Expected enough memory, but got: {reason}. Lower views, jobs or batch size; what was finished is kept.", 2)
 
 
 def _end(message: str, code: int) -> None:

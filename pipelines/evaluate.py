@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from backbones.errors import InputError
 from ensemble.ablation import added_one_by_one, left_out_one_by_one
+from ensemble.calibration import cross_calibrated
 from ensemble.class_map import ClassMap
 from ensemble.class_meaning import Wanted
 from ensemble.data_spec import DataSpec
@@ -29,6 +30,7 @@ from ensemble.metric import accuracy, nll
 from ensemble.perturbation import check_views
 from pipelines.atomic import write_text
 from pipelines.bundle import COMMITTEE, REPORT, read_committee, read_json, read_resolved
+from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_tables, evaluation_words
 from pipelines.evaluation_files import write_evaluation
@@ -57,7 +59,7 @@ def evaluate_committee(
     """Evaluate a committee, print the report and store it beside the committee.
 
     Args:
-        committee: Folder or name; default the newest finished one.
+        committee: Folder, name, MLflow run or model; default the newest finished one.
         split: `train`, `validation` or `test`; a look at the test split is recorded before anything is shown.
         data: Labelled faces other than those the committee was fitted on; they may lack some of its classes.
         classes: What becomes of classes of `data`; labels are compared by the names that result.
@@ -73,7 +75,9 @@ def evaluate_committee(
         InputError: There is no such committee or split, or faces are of a class that the committee does not know.
     """
     console, workspace = Console(quiet=quiet), Workspace()
-    folder = workspace.find(committee)
+    folder = find_committee(committee)
+    if ablation and split != "validation":
+        raise InputError(f"Expected `--ablation` on the validation split only, but got `--split {split}`.")
     if classes and data is None:
         raise InputError("Expected `--classes` beside `--data` only: the committee's own faces have its classes.")
     content = read_resolved(folder)
@@ -86,7 +90,7 @@ def evaluate_committee(
         own = DataSpec.model_validate(content["data"])
         spec = own if data is None else _elsewhere(own, data, classes)
         answers = _from_networks(folder, content, split, spec, own_faces, views, device, console, workspace)
-    steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation and split == "validation" else {}
+    steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation else {}
     basis = {"basis": read_json(folder / REPORT).get("basis")} if own_faces else {}
     report = {
         "committee_folder": folder.name, "committee_sha256": digest_file(folder / COMMITTEE), "split": split,
@@ -161,8 +165,12 @@ def _from_networks(
                 milliseconds=cost * count,
             )
         )  # fmt: skip
+    if fitted_on and predictor.committee.temperature not in (None, 1.0):  # the temperature is cross-fitted as well
+        calibrated = cross_calibrated(committee, faces.labels, seed=int(content["seed"]))
+    else:
+        calibrated = predictor.committee.calibrated(committee)
     return Answers(
-        committee=committee, calibrated=predictor.committee.calibrated(committee),
+        committee=committee, calibrated=calibrated,
         temperature=predictor.committee.temperature, members=members, labels=faces.labels, classes=predictor.classes,
         curve=tuple(curve),
     )  # fmt: skip
@@ -195,7 +203,7 @@ def _ablation(folder: Path, answers: Answers, *, seed: int) -> dict[str, Any]:
 
 def _record_look(folder: Path, report: Mapping[str, Any], workspace: Workspace, console: Console) -> None:
     """Write down who looked at the test split, when and with which committee, here and on the MLflow run."""
-    from pipelines.tracking import record_look
+    from pipelines.tracking import record_looks
 
     path = folder / "evaluation" / LOOKS
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -210,5 +218,6 @@ def _record_look(folder: Path, report: Mapping[str, Any], workspace: Workspace, 
     }
     path.parent.mkdir(exist_ok=True)
     write_text(path, before + json.dumps(look) + "\n")
-    record_look(workspace, folder, look, note=console.note)
+    looks = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    record_looks(workspace, folder, looks, note=console.note)
     console.note(f"look {look['number']} at the test split, recorded in {path}")

@@ -8,6 +8,8 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import BaseModel
+
 from ensemble.canonical import digest_of
 from ensemble.outside_spec import OUTSIDE, OutsideSpec
 from ensemble.spec import MemberSpec
@@ -52,18 +54,30 @@ def member_params(spec: MemberSpec) -> dict[str, Any]:
         "backbone_lr": spec.optimizer.backbone_lr or "as lr",
         "backbone_parameters": json.dumps(spec.backbone.parameters, sort_keys=True),
         "batch_size": spec.batch_size,
+        "clip": spec.clip or "none",
+        "ema": spec.ema or "none",
         "folds": spec.folds or "none",
         "freeze": _freeze(spec),
+        "grow": _compact(spec.grow),
         "layer_decay": spec.optimizer.layer_decay or 1.0,
+        "mix": _compact(spec.mix),
         "normalize": spec.input.normalize.kind,
         "optimizer": spec.optimizer.kind,
+        "patience": spec.patience or "none",
+        "precision": spec.precision,
         "schedule": spec.schedule.kind,
+        "select": spec.select,
         "targets": spec.targets,
         "teacher": f"{PurePath(spec.teacher.committee).name} {spec.teacher.share:g}" if spec.teacher else "none",
         "unfreeze": f"{spec.unfreeze.kind} {spec.unfreeze.head_epochs}" if spec.unfreeze else "none",
         "weight_decay": spec.optimizer.weight_decay,
     }
     return told_apart | {f"with/{key}": value for key, value in details.items()}
+
+
+def _compact(part: BaseModel | None) -> str:
+    """A part of a spec in one line, without what it leaves at its default."""
+    return json.dumps(part.model_dump(mode="json", exclude_defaults=True), sort_keys=True) if part else "none"
 
 
 def _freeze(spec: MemberSpec) -> str:

@@ -24,13 +24,13 @@ from pipelines.bundle import (
     seal,
     unseal,
 )
+from pipelines.committee_folder import own_folder
 from pipelines.console import Console
 from pipelines.leaderboard import HEADER, markdown, member_row, rows_of, rule_estimates
 from pipelines.lock import locked
 from pipelines.origin import stored_origins
 from pipelines.spec_file import read_spec_file
 from pipelines.stored_posteriors import StoredPosteriors, save_held_out, stored_posteriors
-from pipelines.workspace import Workspace
 from pipelines.yaml_file import write_yaml
 
 __all__ = [
@@ -112,7 +112,7 @@ def fuse_committee(
         InputError: There is no such committee, rule or criterion, the stored probabilities are damaged, or the tree is
             wrong.
     """
-    console, folder = Console(quiet=quiet), Workspace().find(committee)
+    console, folder = Console(quiet=quiet), own_folder(committee)
     with locked(folder):
         fusion = _fuse_again(folder, console, rule=rule, groups=groups)
         if rule is None:

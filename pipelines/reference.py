@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from backbones.parameter import Block
 from ensemble.align_spec import AlignSpec
 from ensemble.committee_spec import NodeSpec
 from ensemble.data_spec import DataSpec
@@ -48,7 +49,8 @@ Generated from the specs by `make docs`; do not edit.
 | `seed` | `0` | of the folds and the views |
 | `tune` | none | what [`ensemble tune`](tune.md) searches |
 
-A component is its name, or a mapping `{kind: NAME, parameter: value, …}`.
+A component is a mapping `{kind: NAME, parameter: value, …}`; a head, a loss or a normaliser may also be its name
+alone. `freeze: backbone` and `unfreeze: gradual` are short for `{until: backbone}` and `{kind: gradual}`.
 """
 
 _SPECS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -80,11 +82,13 @@ def reference() -> str:
         parts.append(f"\n## {title}\n\n| field | default | |\n|---|---|---|")
         for name, field in model.model_fields.items():
             parts.append(f"| `{name}` | {_default(field.default)} | {meanings.get(name, '')} |")
+    parts.append("\n## members[].backbone.blocks[]\n\nOf `scratch_cnn` and `hog_cnn`.\n\n| field | |\n|---|---|")
+    parts += [f"| `{name}` | {meaning} |" for name, meaning in _meanings(Block).items()]
     parts.append(f"\n## Components\n\nAs `ensemble members list` prints them.\n\n```\n{listing()}\n```\n")
     return "\n".join(parts)
 
 
-def _meanings(model: type[BaseModel]) -> dict[str, str]:
+def _meanings(model: type[Any]) -> dict[str, str]:
     """The attributes of a Google docstring by name."""
     _, _, text = inspect.cleandoc(model.__doc__ or "").partition("Attributes:\n")
     entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", text, flags=re.MULTILINE)

@@ -22,6 +22,8 @@ __all__ = ["CHALLENGER", "CHAMPION", "Standing", "bundle_of_run", "log_model", "
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _ACCURACY, _DATA = "nested_accuracy", "data_digest"
+_PLACED = "placed_champion"
+"""Of the registered model: the version that was made champion here; another one is a person's choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,20 +105,24 @@ def register(
 
 def _place(client: Any, name: str, number: str, standing: Standing) -> str | None:
     """Compare a version with the champion, and move the aliases."""
-    aliases = {alias: str(held) for alias, held in client.get_registered_model(name).aliases.items()}
-    if aliases.get(CHAMPION) == number:
+    model = client.get_registered_model(name)
+    aliases = {alias: str(held) for alias, held in model.aliases.items()}
+    champion = aliases.get(CHAMPION)
+    if champion == number:
         return CHAMPION
-    if CHAMPION in aliases and not _beats(standing, client.get_model_version(name, aliases[CHAMPION]).tags):
+    by_person = champion != model.tags.get(_PLACED, champion)
+    if champion and (by_person or not _beats(standing, client.get_model_version(name, champion).tags)):
         client.set_registered_model_alias(name, CHALLENGER, number)
         return CHALLENGER
     client.set_registered_model_alias(name, CHAMPION, number)
+    client.set_registered_model_tag(name, _PLACED, number)
     if aliases.get(CHALLENGER) == number:
         client.delete_registered_model_alias(name, CHALLENGER)
     return CHAMPION
 
 
 def _beats(standing: Standing, champion: Mapping[str, str]) -> bool:
-    """Whether a committee is better than the champion with these tags; one without them was chosen by a person."""
+    """Whether a committee is better than the champion with these tags; one without them came from elsewhere."""
     try:
         return champion[_DATA] == standing.data and standing.accuracy > float(champion[_ACCURACY])
     except (KeyError, ValueError):

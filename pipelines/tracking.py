@@ -24,7 +24,7 @@ from pipelines.tracked_model import bundle_of_run
 from pipelines.tracking_store import EXPERIMENT, experiment_id, open_client, store_uri
 from pipelines.workspace import Workspace
 
-__all__ = ["EXPERIMENT", "RUNS", "Tracker", "bundle_of_run", "record_look", "store_uri"]
+__all__ = ["EXPERIMENT", "RUNS", "Tracker", "bundle_of_run", "record_looks", "store_uri"]
 
 RUNS = "tracking.json"
 _KEY = "ensemble.key"
@@ -212,13 +212,15 @@ def _dataset(faces: Faces) -> Any:
     return DatasetInput(entity, [InputTag("mlflow.data.context", faces.split)])
 
 
-def record_look(workspace: Workspace, folder: Path, look: Mapping[str, Any], *, note: Callable[[str], None]) -> None:
-    """Tag a committee's run with a look at the test split, and log the accuracy seen there.
+def record_looks(
+    workspace: Workspace, folder: Path, looks: Sequence[Mapping[str, Any]], *, note: Callable[[str], None]
+) -> None:
+    """Tag a committee's run with the looks at the test split that it lacks, and log the accuracies seen there.
 
     Args:
         workspace: Where the default store lies.
         folder: The committee's folder, which knows its run.
-        look: Its number, when, who, which committee, and the accuracy.
+        looks: All there were: number, when, who, which committee, and the accuracy.
         note: Told one line if there is no such run or the store fails; the folder has its own record.
     """
     if not (folder / RUNS).is_file():
@@ -227,7 +229,11 @@ def record_look(workspace: Workspace, folder: Path, look: Mapping[str, Any], *, 
     try:
         run = json.loads((folder / RUNS).read_text(encoding="utf-8"))["parent"]
         client = open_client(store_uri(workspace))
-        client.set_tag(run, f"test_look_{look['number']}", json.dumps(look))
-        client.log_metric(run, "test/accuracy", look["accuracy"], int(time.time() * 1000), int(look["number"]))
+        known = client.get_run(run).data.tags
+        for look in looks:
+            number = int(look["number"])
+            if f"test_look_{number}" not in known:
+                client.log_metric(run, "test/accuracy", look["accuracy"], int(time.time() * 1000), number)
+                client.set_tag(run, f"test_look_{number}", json.dumps(look))
     except Exception as error:  # noqa: BLE001 - an untracked committee, or a store that fails
-        note(f"the look is not on an MLflow run: {reason_of(error)}")
+        note(f"the look is not on an MLflow run yet, the next one brings it along: {reason_of(error)}")

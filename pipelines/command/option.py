@@ -7,7 +7,18 @@ from typing import Annotated, Optional
 
 import typer
 
-__all__ = ["Classes", "Committee", "Data", "Device", "Finished", "Inputs", "Members", "Quiet", "Weights"]
+__all__ = [
+    "Classes",
+    "Committee",
+    "Data",
+    "Device",
+    "Finished",
+    "Inputs",
+    "Members",
+    "OwnCommittee",
+    "Quiet",
+    "Weights",
+]
 
 Inputs = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -22,6 +33,10 @@ Device = Annotated[Optional[str], typer.Option(help="Torch device; default: CUDA
 Committee = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="A committee: folder, name, MLflow run or model; default: the newest finished one."),
+]
+OwnCommittee = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--committee", help="A committee: folder or name; default: the newest finished one."),
 ]
 Finished = Annotated[
     Optional[str],  # noqa: UP045

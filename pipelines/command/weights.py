@@ -29,7 +29,7 @@ def weights_fetch(
     to: Annotated[Optional[Path], typer.Option(help="Folder [$ENSEMBLE_WEIGHTS, else weights].")] = None,  # noqa: UP045
     quiet: Quiet = False,
 ) -> None:
-    """Download weights, check and install them; resumes. Nothing else downloads anything."""
+    """Download weights, check and install them; resumes. Nothing else downloads any."""
     from pipelines.weights_fetch import fetch
 
     fetch(names, url=url, to=to, quiet=quiet)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from backbones.contract import Normalization
+from backbones.errors import InputError
 from backbones.parameter import Count, Positive
 from pipelines.normalizers import NORMALIZERS, Normalizer
 
@@ -61,7 +62,7 @@ class Intensity(Normalizer):
     ) -> None:
         super().__init__(convention)
         if window % 2 == 0:
-            raise ValueError(f"Expected `window` to be odd, but got {window}.")
+            raise InputError(f"Expected `window` to be odd, but got {window}. Take {window + 1}.")
         self.window, self.sigma, self.floor = window, sigma, floor
 
     def __call__(self, x: Tensor) -> Tensor:

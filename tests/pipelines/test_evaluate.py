@@ -65,6 +65,54 @@ def test_every_look_at_the_test_split_is_recorded(tiny: Path, cli: Cli) -> None:
     assert run.data.metrics["test/accuracy"] == pytest.approx(looks[1]["accuracy"])
 
 
+def test_a_look_that_did_not_reach_the_store_is_sent_with_the_next_one(tiny: Path, cli: Cli) -> None:
+    from mlflow import MlflowClient
+
+    folder = tiny / "mlruns" / "committees" / "tiny"
+    store, away = tiny / "mlruns" / "mlflow.db", tiny / "mlruns" / "mlflow.db.away"
+    store.rename(away)
+    store.write_bytes(b"no database" * 100)
+    done = cli("evaluate", "--split", "test")
+    assert done.code == 0, done.err
+    assert "not on an MLflow run yet" in done.err
+    away.replace(store)
+    assert cli("evaluate", "--split", "test").code == 0
+    client = MlflowClient(f"sqlite:///{store}")
+    run = json.loads((folder / "tracking.json").read_text())["parent"]
+    assert {"test_look_1", "test_look_2"} <= set(client.get_run(run).data.tags)
+    assert [metric.step for metric in client.get_metric_history(run, "test/accuracy")] == [1, 2]
+
+
+def test_a_registered_model_is_evaluated_and_not_fused(tiny: Path, cli: Cli) -> None:
+    done = cli("evaluate", "--committee", "models:/ensemble-tiny@champion")
+    assert done.code == 0, done.err
+    refused = cli("fuse", "--committee", "models:/ensemble-tiny@champion")
+    assert refused.code == 2
+    assert "MLflow runs and models stay as they are" in refused.err
+
+
+def test_more_views_of_the_fit_s_own_faces_are_calibrated_by_cross_fitting(
+    tiny: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces: list[int] = []
+
+    def spy(probs: np.ndarray, labels: np.ndarray, **options: int) -> np.ndarray:
+        faces.append(len(labels))
+        return cross_calibrated(probs, labels, **options)
+
+    monkeypatch.setattr("pipelines.evaluate.cross_calibrated", spy)
+    for args, times in ((("--tta", "4"), 1), (("--data", "synthetic", "--split", "test"), 1)):
+        done = cli("evaluate", *args)
+        assert done.code == 0, done.err
+        assert len(faces) == times  # other faces are scored at the stored temperature
+
+
+def test_ablation_is_of_the_validation_split(tiny: Path, cli: Cli) -> None:
+    refused = cli("evaluate", "--ablation", "--split", "train")
+    assert refused.code == 2
+    assert "Expected `--ablation` on the validation split only, but got `--split train`" in refused.err
+
+
 def test_looking_leaves_the_committee_sealed(tiny: Path, cli: Cli) -> None:
     from pipelines.bundle import changed_files
 

@@ -82,6 +82,11 @@ def test_intensity_does_not_see_brightness_and_contrast() -> None:
     assert normalize_intensity(torch.full((1, 1, 9, 9), 200.0)).abs().max() < 1e-3
 
 
+def test_a_window_without_a_middle_is_refused() -> None:
+    with pytest.raises(InputError, match="Expected `window` to be odd, but got 8"):
+        NORMALIZERS.build("intensity", None, window=8)
+
+
 def test_equalisation_equals_opencv() -> None:
     images = grey()
     images[1] //= 4

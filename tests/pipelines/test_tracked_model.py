@@ -85,6 +85,16 @@ def test_a_champion_that_a_person_chose_stays(registry: Registry) -> None:
     assert registry.fit(0.9) == ("2", CHALLENGER)
 
 
+def test_a_champion_among_ours_that_a_person_chose_stays_as_well(registry: Registry) -> None:
+    registry.fit(0.6)
+    registry.fit(0.5)
+    registry.client.set_registered_model_alias(registry.name, CHAMPION, "2")
+    assert registry.fit(0.9) == ("3", CHALLENGER)
+    assert registry.aliases == {CHAMPION: "2", CHALLENGER: "3"}
+    registry.client.set_registered_model_alias(registry.name, CHAMPION, "1")  # back to the one that was placed here
+    assert registry.fit(0.95) == ("4", CHAMPION)
+
+
 def test_a_challenger_that_becomes_champion_is_no_challenger(registry: Registry) -> None:
     registry.fit(0.6)
     registry.fit(0.5)
