@@ -6,12 +6,9 @@ where its rules were fitted on these faces.
 
 from __future__ import annotations
 
-import getpass
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +25,19 @@ from ensemble.estimate import nested_probs
 from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.perturbation import check_views
-from pipelines.atomic import write_text
 from pipelines.bundle import COMMITTEE, REPORT, read_committee, read_json, read_resolved
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_tables, evaluation_words
 from pipelines.evaluation_files import write_evaluation
 from pipelines.fingerprint import digest_file
+from pipelines.looks import record_look
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.workspace import Workspace
 
 __all__ = ["evaluate_committee"]
 
-LOOKS = "looks.jsonl"
 _CURVE = (1, 2, 5, 10, 20)
 
 
@@ -97,7 +93,7 @@ def evaluate_committee(
         "views": views, **evaluation(answers), **basis, **steps,
     }  # fmt: skip
     if split == "test":
-        _record_look(folder, report, workspace, console)
+        record_look(folder, committee, report, workspace, console)
     place = folder / "evaluation" / (split if data is None else f"{Path(data).stem}-{split}")
     write_evaluation(place, report)
     for title, header, rows in evaluation_tables(report):
@@ -199,25 +195,3 @@ def _ablation(folder: Path, answers: Answers, *, seed: int) -> dict[str, Any]:
     left_out = left_out_one_by_one(node, answers.members, answers.labels, folds=5, seed=seed, fit_on=unseen)
     added = added_one_by_one(node, answers.members, answers.labels, folds=5, seed=seed, fit_on=unseen)
     return {"left_out": [asdict(step) for step in left_out], "added": [asdict(step) for step in added]}
-
-
-def _record_look(folder: Path, report: Mapping[str, Any], workspace: Workspace, console: Console) -> None:
-    """Write down who looked at the test split, when and with which committee, here and on the MLflow run."""
-    from pipelines.tracking import record_looks
-
-    path = folder / "evaluation" / LOOKS
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    look = {
-        "number": len(before.splitlines()) + 1,
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": getpass.getuser(),
-        "committee": report["committee_sha256"],
-        "faces": report["faces"],
-        "views": report["views"],
-        "accuracy": report["committee"]["accuracy"],
-    }
-    path.parent.mkdir(exist_ok=True)
-    write_text(path, before + json.dumps(look) + "\n")
-    looks = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    record_looks(workspace, folder, looks, note=console.note)
-    console.note(f"look {look['number']} at the test split, recorded in {path}")

@@ -19,6 +19,7 @@ from pipelines.listing import Listing, UnevenFacesError, check_listing
 from pipelines.mapped_reader import MappedReader
 from pipelines.readers import Decoder
 from pipelines.skip_report import SkipReport
+from pipelines.split_overlap import check_overlap
 from pipelines.votes import read_votes
 
 __all__ = ["write_faces"]
@@ -61,6 +62,7 @@ def write_faces(
     arrays = _arrays(listing, votes, mapped)
     splits = [split for split in SPLITS if (listing.splits == split).any()]
     listing = _write_images(reader, source, listing, folder, progress)
+    check_overlap(folder, splits, source=str(source))
     for split in splits:
         for name, values in arrays.items():
             np.save(folder / f"{split}.{name}.npy", values[listing.splits == split])

@@ -15,8 +15,9 @@ from ensemble.rules import RULES
 
 __all__ = ["HEADER", "markdown", "member_row", "rows_of", "rule_estimates", "scores"]
 
-HEADER = ("name", "accuracy", "nested", "95 %", "nll", "parameters", "epochs", "seconds")
-"""Accuracy is that on the validation split, of rules that on the faces they were fitted on; nested is held out."""
+HEADER = ("name", "accuracy", "nested", "gap", "95 %", "nll", "parameters", "epochs", "seconds")
+"""Accuracy is that on the validation split, of rules that on the faces they were fitted on; nested is held out, the gap
+is by how much the fit flatters them."""
 
 _NOT_FLAT = ("auto", "temperature")
 """No rows of their own: `auto` is one of the others, and `temperature` fuses nothing."""
@@ -77,7 +78,7 @@ def rows_of(members: Sequence[Mapping[str, Any]], estimates: Mapping[str, Estima
     """Rows under `HEADER`: members by falling accuracy, then the rules, then the committee."""
     rows: list[tuple[str, ...]] = [
         (
-            m["name"], f"{m['accuracy']:.4f}", "", f"{m['accuracy_low']:.3f}-{m['accuracy_high']:.3f}",
+            m["name"], f"{m['accuracy']:.4f}", "", "", f"{m['accuracy_low']:.3f}-{m['accuracy_high']:.3f}",
             f"{m['nll']:.4f}", *_effort(m),
         )
         for m in sorted(members, key=lambda m: -m["accuracy"])
@@ -87,8 +88,8 @@ def rows_of(members: Sequence[Mapping[str, Any]], estimates: Mapping[str, Estima
         label = "COMMITTEE" if name == "committee" else f"rule: {name}"
         low, high = e.nested_interval
         total = (f"{parameters:,}", "", f"{seconds:.0f}") if name == "committee" else ("", "", "")
-        accuracies = (f"{e.fitted_accuracy:.4f}", f"{e.nested_accuracy:.4f}", f"{low:.3f}-{high:.3f}", f"{e.nll:.4f}")
-        rows.append((label, *accuracies, *total))
+        accuracies = (f"{e.fitted_accuracy:.4f}", f"{e.nested_accuracy:.4f}", f"{e.optimism:+.4f}")
+        rows.append((label, *accuracies, f"{low:.3f}-{high:.3f}", f"{e.nll:.4f}", *total))
     return rows
 
 

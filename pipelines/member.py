@@ -6,7 +6,8 @@ with a `spec.json` is finished.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,8 @@ class Member:
             )  # fmt: skip
         try:
             checked_digest(weights, content.get("weights_sha256"))
-            tensors, _ = load_tensors(weights)
+            tensors, metadata = load_tensors(weights)
+            _check_classes(metadata, member.classes, weights)
             member.network.load_state_dict(tensors)
         except (OSError, SafetensorError, RuntimeError) as error:
             raise InputError(
@@ -212,3 +214,13 @@ def _check_head(network: Network, spec: MemberSpec) -> None:
         raise InputError(f"Expected no `teacher` for the head `{spec.head.kind}`, which is fitted on labels.")
     if spec.targets != "labels":
         raise InputError(f"Expected `targets: labels` for the head `{spec.head.kind}`, but got `{spec.targets}`.")
+
+
+def _check_classes(metadata: Mapping[str, str], classes: tuple[str, ...], weights: Path) -> None:
+    """Refuse weights that say they are of other classes than their folder does."""
+    own = json.loads(metadata.get("classes", "null"))
+    if own is not None and own != list(classes):
+        raise InputError(
+            f"Expected `{weights}` to be of the classes {', '.join(classes)}, but it is of {own}. Take the committee "
+            "from where it was fitted, or fit it again."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -190,7 +191,7 @@ def _fit_at_once(member: Member, data: FitData, fingerprint: str, cache: Path, a
 
 def _write(member: Member, progress: Progress, folder: Path) -> None:
     """Weights and history first, then `spec.json`, which says that the member is finished."""
-    save_tensors(folder / WEIGHTS, member.network.state_dict())
+    save_tensors(folder / WEIGHTS, member.network.state_dict(), {"classes": json.dumps(member.classes)})
     write_json(folder / HISTORY, progress.history)
     best = progress.history[progress.best_epoch - 1]
     write_checked_json(folder / SPEC, {

@@ -18,7 +18,7 @@ from pipelines.model_folder import BUNDLE, save_committee
 from pipelines.tracking_store import open_client, store_uri
 from pipelines.workspace import MANIFEST, Workspace
 
-__all__ = ["CHALLENGER", "CHAMPION", "Standing", "bundle_of_run", "log_model", "model_name", "register"]
+__all__ = ["CHALLENGER", "CHAMPION", "Standing", "bundle_of_run", "log_model", "model_name", "register", "run_of"]
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _ACCURACY, _DATA = "nested_accuracy", "data_digest"
@@ -158,6 +158,16 @@ def bundle_of_run(workspace: Workspace, committee: str) -> Path:
     return folder
 
 
+def run_of(client: Any, committee: str | Path | None) -> str | None:
+    """The run of a committee that is named by its run or a model; None for one that is named otherwise."""
+    named = str(committee)
+    if not named.startswith("models:"):
+        found = re.fullmatch(r"(?:runs:/)?([0-9a-f]{32})(?:/.*)?", named)
+        return found[1] if found else None
+    model = _model(client, named)
+    return str(getattr(model, "run_id", None) or getattr(model, "source_run_id", None) or "") or None
+
+
 def _place_of_run(client: Any, committee: str) -> str:
     run = client.get_run(committee.removeprefix("runs:/").split("/")[0])
     if run.data.tags.get("mlflow.parentRunId"):
@@ -169,16 +179,20 @@ def _place_of_run(client: Any, committee: str) -> str:
 
 
 def _place_of_model(client: Any, uri: str) -> str:
+    model = _model(client, uri)
+    if not hasattr(model, "source"):
+        return _place_of_logged(client, model.model_id)
+    if model.source.startswith("models:/"):
+        return _place_of_logged(client, model.source.removeprefix("models:/"))
+    return f"{model.source}/artifacts/{BUNDLE}"
+
+
+def _model(client: Any, uri: str) -> Any:
+    """The version of a registered model, or the logged model, that a URI names."""
     name = re.sub(r"^models:/+", "", uri).rstrip("/")
     if "@" in name:
-        found = client.get_model_version_by_alias(*name.split("@", 1))
-    elif "/" in name:
-        found = client.get_model_version(*name.split("/", 1))
-    else:
-        return _place_of_logged(client, name)
-    if found.source.startswith("models:/"):
-        return _place_of_logged(client, found.source.removeprefix("models:/"))
-    return f"{found.source}/artifacts/{BUNDLE}"
+        return client.get_model_version_by_alias(*name.split("@", 1))
+    return client.get_model_version(*name.split("/", 1)) if "/" in name else client.get_logged_model(name)
 
 
 def _place_of_logged(client: Any, model: str | None) -> str:

@@ -7,13 +7,11 @@ ends by it is the business of `pipelines.tracking_spool`.
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backbones.errors import reason_of
 from ensemble.faces import Faces
 from pipelines.atomic import write_json
 from pipelines.run_content import RunContent
@@ -24,7 +22,7 @@ from pipelines.tracked_model import bundle_of_run
 from pipelines.tracking_store import EXPERIMENT, experiment_id, open_client, store_uri
 from pipelines.workspace import Workspace
 
-__all__ = ["EXPERIMENT", "RUNS", "Tracker", "bundle_of_run", "record_looks", "store_uri"]
+__all__ = ["EXPERIMENT", "RUNS", "Tracker", "bundle_of_run", "store_uri"]
 
 RUNS = "tracking.json"
 _KEY = "ensemble.key"
@@ -210,30 +208,3 @@ def _dataset(faces: Faces) -> Any:
         name=faces.split, digest=faces.digest[:32], source_type="local", source="{}", profile=json.dumps(profile)
     )
     return DatasetInput(entity, [InputTag("mlflow.data.context", faces.split)])
-
-
-def record_looks(
-    workspace: Workspace, folder: Path, looks: Sequence[Mapping[str, Any]], *, note: Callable[[str], None]
-) -> None:
-    """Tag a committee's run with the looks at the test split that it lacks, and log the accuracies seen there.
-
-    Args:
-        workspace: Where the default store lies.
-        folder: The committee's folder, which knows its run.
-        looks: All there were: number, when, who, which committee, and the accuracy.
-        note: Told one line if there is no such run or the store fails; the folder has its own record.
-    """
-    if not (folder / RUNS).is_file():
-        note("the look is not on an MLflow run: the committee was fitted without tracking")
-        return
-    try:
-        run = json.loads((folder / RUNS).read_text(encoding="utf-8"))["parent"]
-        client = open_client(store_uri(workspace))
-        known = client.get_run(run).data.tags
-        for look in looks:
-            number = int(look["number"])
-            if f"test_look_{number}" not in known:
-                client.log_metric(run, "test/accuracy", look["accuracy"], int(time.time() * 1000), number)
-                client.set_tag(run, f"test_look_{number}", json.dumps(look))
-    except Exception as error:  # noqa: BLE001 - an untracked committee, or a store that fails
-        note(f"the look is not on an MLflow run yet, the next one brings it along: {reason_of(error)}")

@@ -83,6 +83,20 @@ def test_a_look_that_did_not_reach_the_store_is_sent_with_the_next_one(tiny: Pat
     assert [metric.step for metric in client.get_metric_history(run, "test/accuracy")] == [1, 2]
 
 
+def test_a_look_at_a_registered_model_is_on_the_run_that_made_it(tiny: Path, cli: Cli) -> None:
+    from mlflow import MlflowClient
+
+    folder = tiny / "mlruns" / "committees" / "tiny"
+    run = json.loads((folder / "tracking.json").read_text())["parent"]
+    for committee in ("tiny", "models:/ensemble-tiny/1", run):
+        done = cli("evaluate", "--split", "test", "--committee", committee)
+        assert done.code == 0, done.err
+        assert "not on an MLflow run" not in done.err
+    tags = MlflowClient(f"sqlite:///{tiny / 'mlruns' / 'mlflow.db'}").get_run(run).data.tags
+    looks = [json.loads(tags[f"test_look_{number}"]) for number in (1, 2, 3)]
+    assert len({(look["committee"], look["accuracy"]) for look in looks}) == 1
+
+
 def test_a_registered_model_is_evaluated_and_not_fused(tiny: Path, cli: Cli) -> None:
     done = cli("evaluate", "--committee", "models:/ensemble-tiny@champion")
     assert done.code == 0, done.err
