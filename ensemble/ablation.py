@@ -117,7 +117,8 @@ def pruned(
     """Leave members out, one after the other, until the committee is as small or as cheap as wanted.
 
     Backward elimination: each time the member goes whose absence costs the least held-out NLL; under a budget, the
-    least per unit of cost saved. Once within bounds, members go on leaving as long as the NLL falls without them.
+    least per unit of cost saved, but none without which no other would fit. Once within bounds, members go on leaving
+    as long as the NLL falls without them.
 
     Args:
         node: The resolved tree.
@@ -136,7 +137,7 @@ def pruned(
         InputError: No member would be left.
     """
     price = dict.fromkeys(node.members, 1.0) if costs is None else {name: costs[name] for name in node.members}
-    if (count is not None and count < 1) or (budget is not None and min(price.values()) > budget):
+    if (count is not None and count < 1) or (budget is not None and not min(price.values()) <= budget):
         cheapest = min(price, key=lambda name: price[name])
         raise InputError(
             f"Expected room for at least one member, but got {count if budget is None else f'{budget:g}'}. "
@@ -146,7 +147,10 @@ def pruned(
     steps: list[Step] = []
     while len(node.members) > 1:
         fits = _within(node.members, count, budget, price)
-        choices = left_out_one_by_one(node, posteriors, labels, folds=folds, seed=seed)
+        choices = [
+            step for step in left_out_one_by_one(node, posteriors, labels, folds=folds, seed=seed)
+            if budget is None or min(price[name] for name in step.members) <= budget
+        ]  # fmt: skip
         # Under a budget a dear member may go for a little more NLL than a cheap one.
         best = min(choices, key=lambda s: ((s.nll - current) / (price[s.member] if not fits else 1.0), s.member))
         if fits and best.nll >= current:

@@ -14,7 +14,7 @@ class GrowSpec(BaseModel):
 
     Attributes:
         size: Side in pixels to which the network's input is reduced at first.
-        until: Share of the epochs after which it has its full size.
+        until: Share of the epochs, in whole ones, after which it has its full size.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

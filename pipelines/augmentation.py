@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backbones.errors import InputError, Problem, nearest
+from backbones.errors import InputError, Problem, nearest, reason_of
 from ensemble.spec import ComponentSpec
 from pipelines.environment import prepare_environment
 
@@ -113,6 +113,25 @@ class Augmentation:
         layers = layers[..., np.newaxis] if faces.ndim == 3 else layers  # (B, H, W, C)
         changed = np.stack([self._chain(image=face)["image"] for face in layers])
         return torch.from_numpy(changed.reshape(faces.shape)).to(faces.device)
+
+    def check(self, faces: Tensor) -> None:
+        """Try the transforms on some faces (B, H, W[, 3]).
+
+        Raises:
+            InputError: They fail, or make something else of them than uint8 pixels of the same size.
+        """
+        shape = tuple(faces.shape[1:])
+        try:
+            changed = self(faces)
+        except Exception as error:  # noqa: BLE001 - whatever a transform of the library raises
+            message = f"Expected transforms of faces of shape {shape}, but got: {reason_of(error)}"
+            raise InputError(Problem.at("augment", message)) from None
+        if changed.dtype != faces.dtype or changed.shape != faces.shape:
+            message = (
+                f"Expected transforms that keep pixels of 0 to 255 and the shape {shape}, but got {changed.dtype} of "
+                f"shape {tuple(changed.shape[1:])}. Normalising and resizing are what `input` is for."
+            )
+            raise InputError(Problem.at("augment", message))
 
 
 def _steps(augment: str | Sequence[ComponentSpec]) -> list[ComponentSpec]:

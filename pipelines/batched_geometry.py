@@ -72,7 +72,8 @@ class Affine(BatchedTransform):
         super().__init__(parameters)
         self.rotate, self.scale = rising(self.given["rotate"]), rising(self.given["scale"], low=1e-3)
         self.shift = whole_rising(self.given["translate_px"])
-        if self.given["border_mode"] not in BORDERS or not isinstance(self.given["keep_ratio"], bool):
+        border = self.given["border_mode"]
+        if not isinstance(border, int) or border not in BORDERS or not isinstance(self.given["keep_ratio"], bool):
             raise UnableError
 
     def drawn(self, shape: Shape, chosen: Chosen, draw: Draw) -> Drawn:

@@ -24,6 +24,9 @@ def without_twins(store: FaceStore, console: Console) -> FaceStore:
 
     The search is done once per stored data set. The digest of the training faces, and with it every member's resume
     key, follows from the faces that are left.
+
+    Raises:
+        InputError: Too few are left.
     """
     path = store.folder / _FILE
     rows = _read(path)
@@ -34,7 +37,15 @@ def without_twins(store: FaceStore, console: Console) -> FaceStore:
         rows = [int(row) for row in found]
         write_checked_json(path, {"rows": rows})
     console.note(f"{len(rows):,} of {store.counts['train']:,} training faces left out: a validation face is their twin")
-    return replace(store, left_out={"train": tuple(rows)}) if rows else store
+    if not rows:
+        return store
+    left = np.delete(np.asarray(store.split("train").labels), rows)
+    if len(np.unique(left)) < 2:
+        raise InputError(
+            f"Expected training faces of at least 2 classes beside the twins of validation faces in {store.source}, "
+            f"but {len(left):,} are left of {store.counts['train']:,}. Split the data anew."
+        )
+    return replace(store, left_out={"train": tuple(rows)})
 
 
 def _read(path: Path) -> list[int] | None:

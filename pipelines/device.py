@@ -25,6 +25,7 @@ def choose_device(name: str | None = None) -> torch.device:
     torch.set_flush_denormal(True)  # denormal weights slow CPU training down several times
     cv2.setNumThreads(1)  # faces are small: handing them to threads costs more than the work
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, on a GPU as well
     torch.backends.cudnn.deterministic = True
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))

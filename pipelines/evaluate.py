@@ -20,6 +20,7 @@ from ensemble.ablation import added_one_by_one, left_out_one_by_one
 from ensemble.calibration import cross_calibrated
 from ensemble.class_map import ClassMap
 from ensemble.class_meaning import Wanted
+from ensemble.committee import Committee
 from ensemble.data_spec import DataSpec
 from ensemble.estimate import nested_probs
 from ensemble.faces import Faces
@@ -31,6 +32,7 @@ from pipelines.console import Console
 from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_tables, evaluation_words
 from pipelines.evaluation_files import write_evaluation
 from pipelines.fingerprint import digest_file
+from pipelines.fit_data import FitData, require_faces_of_fit
 from pipelines.looks import record_look
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
@@ -85,7 +87,7 @@ def evaluate_committee(
     else:
         own = DataSpec.model_validate(content["data"])
         spec = own if data is None else _elsewhere(own, data, classes)
-        answers = _from_networks(folder, content, split, spec, own_faces, views, device, console, workspace)
+        answers = _from_networks(folder, content, split, spec, data is None, views, device, console, workspace)
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation else {}
     basis = {"basis": read_json(folder / REPORT).get("basis")} if own_faces else {}
     report = {
@@ -114,7 +116,7 @@ def _from_networks(
     content: Mapping[str, Any],
     split: str,
     spec: DataSpec,
-    own_faces: bool,
+    of_fit: bool,
     views: int,
     device: str | None,
     console: Console,
@@ -128,6 +130,9 @@ def _from_networks(
     predictor = Predictor.load(folder, device=device)
     predictor.check_complete()
     store = open_data(spec, workspace, console)
+    if of_fit:
+        faces_of_fit = FitData(train=store.split("train"), validation=store.split("validation"))
+        require_faces_of_fit(folder, faces_of_fit, spec.source)
     if not store.counts.get(split):
         raise InputError(f"Expected faces in the {split} split of `{store.source}`, but it has none.")
     faces = _relabelled(store.split(split), predictor.classes, store.source, console)
@@ -142,6 +147,7 @@ def _from_networks(
         with console.bar(name, len(faces)) as bar:
             probs[name] = view_probabilities(member, faces.images, ids, plan=plan, views=views, advance=bar.set)
     cost = 1000 * (time.perf_counter() - started) / (len(faces) * views)
+    own_faces = of_fit and split == "validation"
     fitted_on = own_faces and stored_posteriors(folder, predictor.committee.members).out_of_fold is None
 
     def fused(count: int) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
@@ -152,24 +158,30 @@ def _from_networks(
             return members, nested_probs(node, members, faces.labels, seed=int(content["seed"]))
         return members, predictor.committee(members)
 
-    curve = []
+    curve, labels = [], faces.labels
     for count in sorted({n for n in _CURVE if n < views} | {views}):
         members, committee = fused(count)
         curve.append(
             ViewsRow(
-                views=count, accuracy=accuracy(committee, faces.labels), nll=nll(committee, faces.labels),
+                views=count, accuracy=accuracy(committee, labels), nll=nll(committee, labels),
                 milliseconds=cost * count,
             )
         )  # fmt: skip
-    if fitted_on and predictor.committee.temperature not in (None, 1.0):  # the temperature is cross-fitted as well
-        calibrated = cross_calibrated(committee, faces.labels, seed=int(content["seed"]))
-    else:
-        calibrated = predictor.committee.calibrated(committee)
     return Answers(
-        committee=committee, calibrated=calibrated,
-        temperature=predictor.committee.temperature, members=members, labels=faces.labels, classes=predictor.classes,
+        committee=committee,
+        calibrated=_calibrated(predictor.committee, committee, labels if fitted_on else None, int(content["seed"])),
+        temperature=predictor.committee.temperature, members=members, labels=labels, classes=predictor.classes,
         curve=tuple(curve),
     )  # fmt: skip
+
+
+def _calibrated(
+    committee: Committee, probs: npt.NDArray[np.float64], fitted_on: npt.NDArray[np.int64] | None, seed: int
+) -> npt.NDArray[np.float64]:
+    """At the stored temperature, or cross-fitted on the faces with these labels if it was fitted on them."""
+    if fitted_on is None or committee.temperature in (None, 1.0):
+        return committee.calibrated(probs)
+    return cross_calibrated(probs, fitted_on, seed=seed)
 
 
 def _relabelled(faces: Faces, classes: tuple[str, ...], source: str, console: Console) -> Faces:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from backbones.errors import InputError
 from ensemble.faces import Faces
+from pipelines.bundle import REPORT, read_facts
 
-__all__ = ["FitData"]
+__all__ = ["FitData", "require_faces_of_fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +42,23 @@ class FitData:
         """The same with a part of the training faces held out; `held_out` (N,) marks them."""
         places = np.flatnonzero(~held_out)
         return replace(self, train=self.train.take(places), whole=self.train, places=places)
+
+
+def require_faces_of_fit(folder: Path, faces: FitData, source: str) -> None:
+    """Refuse faces other than those that a committee was fitted on.
+
+    Args:
+        folder: The committee's.
+        faces: What `source` holds.
+        source: For the message.
+
+    Raises:
+        InputError: They are others, or the committee does not say what it was fitted on.
+    """
+    known = read_facts(folder).get("data")
+    if known is None:
+        raise InputError(f"Expected `{folder / REPORT}` to say what data it is of, but it does not. Fit it again.")
+    if known["digest"] != faces.digest:
+        raise InputError(
+            f"Expected the faces that `{folder}` was fitted on, but `{source}` holds others. Name them: `--data`."
+        )

@@ -6,6 +6,8 @@ resizing. Validation and prediction always see the full size, and so do the last
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -31,7 +33,7 @@ class Growth:
 
     def begin(self, epoch: int) -> None:
         """Tell which epoch is next, counted from 0."""
-        self._on = epoch < self.spec.until * self.epochs
+        self._on = epoch < math.floor(self.spec.until * self.epochs + 1e-9)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, C, H, W) network input to (B, C, size, size), or unchanged once the faces have grown."""

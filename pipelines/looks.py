@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -41,9 +42,9 @@ def record_look(
     looks = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
     store = _Store(folder, committee, workspace, console.note)
     look = {
-        "number": 1 + max([0, *(look["number"] for look in looks), *store.numbers]),
+        "number": 1 + max([0, *(look["number"] for look in looks), *store.looks]),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": getpass.getuser(),
+        "who": _who(),
         "committee": report["committee_sha256"],
         "faces": report["faces"],
         "views": report["views"],
@@ -56,6 +57,13 @@ def record_look(
     console.note(f"look {look['number']} at the test split, recorded in {path}")
 
 
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return f"uid {os.getuid()}"
+
+
 class _Store:
     """The looks on a committee's run; where there is no run, or the store fails, one note says so."""
 
@@ -64,13 +72,13 @@ class _Store:
     ) -> None:
         self.note = note
         self.run: str | None = None
-        self.numbers: list[int] = []
+        self.looks: dict[int, str] = {}
         try:
             self.client = open_client(store_uri(workspace))
             self.run = _run(self.client, folder, committee)
             if self.run is not None:
                 tags = self.client.get_run(self.run).data.tags
-                self.numbers = [int(tag.removeprefix(_TAG)) for tag in tags if tag.startswith(_TAG)]
+                self.looks = {int(tag.removeprefix(_TAG)): tags[tag] for tag in tags if tag.startswith(_TAG)}
             else:
                 note("the look is not on an MLflow run: the committee was fitted without tracking")
         except Exception as error:  # noqa: BLE001 - a run that is gone, or a store that fails
@@ -81,10 +89,15 @@ class _Store:
         if self.run is None:
             return
         try:
-            for look in (look for look in looks if look["number"] not in self.numbers):
-                number, now = int(look["number"]), int(time.time() * 1000)
-                self.client.log_metric(self.run, "test/accuracy", look["accuracy"], now, number)
-                self.client.set_tag(self.run, f"{_TAG}{number}", json.dumps(look))
+            for look in looks:
+                text, number = json.dumps(look), int(look["number"])
+                if text in self.looks.values():
+                    continue
+                if number in self.looks:  # of a look from elsewhere, while the store was away
+                    number = 1 + max(self.looks)
+                self.client.log_metric(self.run, "test/accuracy", look["accuracy"], int(time.time() * 1000), number)
+                self.client.set_tag(self.run, f"{_TAG}{number}", text)
+                self.looks[number] = text
         except Exception as error:  # noqa: BLE001
             self._tell(error)
 

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
+
 from backbones.errors import InputError
 from ensemble.bank import load_posteriors, save_posteriors
 from ensemble.faces import Faces
@@ -88,18 +90,36 @@ class MemberJob:
         """
         import torch
 
-        from pipelines.augmentation import Augmentation
         from pipelines.member import Member
 
-        Augmentation(self.spec.augment)
         train = self.store.split("train")
         train.check_targets(self.spec.targets)
+        self._check_training(train)
         if self.spec.teacher is not None:
             check_teacher(self.spec.teacher, self.store.classes)
         return Member.build(
             self.spec, classes=self.store.classes, face_size=self.store.size, face_channels=self.store.channels,
             device=torch.device(self.device), weights=self.weights,
         )  # fmt: skip
+
+    def _check_training(self, train: Faces) -> None:
+        """Refuse what could not be trained so, before anything is."""
+        import torch
+
+        from backbones.registry import LOSSES
+        from pipelines.augmentation import Augmentation
+
+        try:
+            Augmentation(self.spec.augment).check(torch.from_numpy(np.array(train.images[:8])))
+            LOSSES.build(self.spec.loss.kind, torch.from_numpy(train.class_counts), **self.spec.loss.parameters)
+        except InputError as error:
+            raise InputError(f"member `{self.spec.name}`: {error}") from None
+        warmup, epochs = self.spec.schedule.warmup_epochs, self.spec.epochs
+        if warmup >= epochs:
+            raise InputError(
+                f"member `{self.spec.name}`: Expected `schedule.warmup_epochs` to be less than `epochs` ({epochs}), "
+                f"but got {warmup:g}. Shorten the warm-up."
+            )
 
     def _check_weights(self) -> None:
         """The file may have been replaced since the fit was planned, hours ago perhaps."""

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from backbones.errors import InputError
 from ensemble.ablation import pruned
 from ensemble.bank import save_posteriors
@@ -42,9 +40,10 @@ from pipelines.console import Console
 from pipelines.data_opening import open_data
 from pipelines.device import choose_device
 from pipelines.fingerprint import digest_file
-from pipelines.fit_data import FitData
+from pipelines.fit_data import FitData, require_faces_of_fit
 from pipelines.folded_member import load_member
 from pipelines.fuse import fuse_stored, print_table, stored_tree
+from pipelines.half_precision import half_size, in_half_precision
 from pipelines.lock import LOCK, locked
 from pipelines.member_folder import network_folders
 from pipelines.model_card import CARD, model_card
@@ -64,8 +63,6 @@ _BESIDE = 64 * 1024
 
 _PLACES = ("committee", "file", "folder", "run", "votes")
 """Keys of what lies on this machine: teachers, weights, posteriors, earlier committees, votes."""
-
-_LARGEST = float(torch.finfo(torch.float16).max)
 
 
 def pack_committee(
@@ -121,12 +118,12 @@ def pack_committee(
         fusion = fuse_stored(target, node, seed=int(content["seed"]), facts=facts, every_rule=False)
         _describe(target, node, content)
         _leave_out(target)
+        size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+        if size > mebibytes * _MIB:
+            raise InputError(f"Expected `{target}` to fit into {mebibytes:g} MiB, but it takes {size / _MIB:.2f}.")
         seal(target, members=list(node.members))
         (target / LOCK).unlink(missing_ok=True)  # it names this machine
     print_table(console, target, fusion)
-    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    if size > mebibytes * _MIB:
-        raise InputError(f"Expected `{target}` to fit into {mebibytes:g} MiB, but it takes {size / _MIB:.2f}.")
     console.result(f"{target}: {size / _MIB:.2f} MiB, {len(node.members)} member(s); {CARD} describes it")
     return target
 
@@ -139,7 +136,7 @@ def _within(folder: Path, node: CommitteeNode, mebibytes: float, *, seed: int, c
             f"Expected a network for every member, but the outside members have none: {', '.join(silent)}. "
             f"Fit a committee without them."
         )
-    sizes = {name: _half_size(folder / "members" / name) for name in node.members}
+    sizes = {name: half_size(_weights(folder / "members" / name)) for name in node.members}
     room = mebibytes * _MIB - _BESIDE
     if sum(sizes.values()) <= room:
         return node
@@ -159,22 +156,12 @@ def _weights(place: Path) -> list[Path]:
     return [path for path in (own / WEIGHTS for own in network_folders(place, read_spec_file(place))) if path.is_file()]
 
 
-def _half_size(place: Path) -> int:
-    return sum(path.stat().st_size for path in _weights(place)) // 2
-
-
 def _validation(folder: Path, content: Mapping[str, Any], data: str | None, console: Console) -> Faces:
     """The validation faces that the committee's members have been judged on."""
     spec = DataSpec.model_validate(content["data"] if data is None else {**content["data"], "source": data})
     store = open_data(spec, Workspace(), console)
     faces = FitData(train=store.split("train"), validation=store.split("validation"))
-    known = read_facts(folder).get("data")
-    if known is None:
-        raise InputError(f"Expected `{folder / REPORT}` to say what data it is of, but it does not. Fit it again.")
-    if known["digest"] != faces.digest:
-        raise InputError(
-            f"Expected the faces that `{folder}` was fitted on, but `{spec.source}` holds others. Name them: `--data`."
-        )
+    require_faces_of_fit(folder, faces, spec.source)
     return faces.validation
 
 
@@ -192,7 +179,8 @@ def _pack_member(
         copy.mkdir(parents=True, exist_ok=True)
         if (own / WEIGHTS).is_file():
             tensors, metadata = load_tensors(own / WEIGHTS)
-            save_tensors(copy / WEIGHTS, {key: _half(value) for key, value in tensors.items()}, metadata)
+            halved = {key: in_half_precision(key, value) for key, value in tensors.items()}
+            save_tensors(copy / WEIGHTS, halved, metadata)
             facts["weights_sha256"] = digest_file(copy / WEIGHTS)
         write_checked_json(copy / SPEC, facts)
     member = load_member(place, device=choose_device(device))
@@ -204,14 +192,6 @@ def _pack_member(
         place / POSTERIORS, classes=validation.classes, ids={"validation": validation.ids},
         probs={"validation": probs}, labels={"validation": validation.labels}, views_seed=seed,
     )  # fmt: skip
-
-
-def _half(tensor: torch.Tensor) -> torch.Tensor:
-    """Half precision, unless a value is beyond it."""
-    small = (
-        tensor.dtype == torch.float32 and bool(torch.isfinite(tensor).all()) and float(tensor.abs().max()) <= _LARGEST
-    )
-    return tensor.half() if small else tensor
 
 
 def _plain(content: Any) -> Any:

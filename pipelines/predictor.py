@@ -195,7 +195,7 @@ class Predictor:
 
 def _listed(images: Any) -> list[Any]:
     if isinstance(images, np.ndarray):
-        single = images.ndim == 2 or (images.ndim == 3 and images.shape[2] == 3 and images.shape[0] != images.shape[2])
+        single = images.ndim == 2 or (images.ndim == 3 and images.shape[2] <= 4)  # no face is four pixels wide
         return [images] if single else list(images)
     return list(images) if isinstance(images, Sequence) and not isinstance(images, str) else [images]
 

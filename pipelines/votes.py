@@ -83,7 +83,7 @@ def read_votes(
     counts = np.where(rows[:, None] >= 0, votes.counts[rows], 0)  # (N, K)
     total = counts.sum(axis=1, keepdims=True)
     one_hot = np.eye(len(classes), dtype=np.float32)[labels]
-    return np.where(total > 0, counts / np.maximum(total, 1), one_hot).astype(np.float32)
+    return np.where(total > 0, counts / np.where(total > 0, total, 1), one_hot).astype(np.float32)
 
 
 def judged_no_face(path: Path, ids: npt.NDArray[np.str_]) -> list[str]:
@@ -101,8 +101,16 @@ def judged_no_face(path: Path, ids: npt.NDArray[np.str_]) -> list[str]:
     found = _match_names([row[column].strip() for row in rows], ids)
     if found is None:
         return []
-    against = [float(row["NF"]) > sum(float(row[e]) for e in (*_EMOTIONS, "unknown") if e in row) for row in rows]
+    against = [_given(row, "NF") > sum(_given(row, name) for name in (*_EMOTIONS, "unknown")) for row in rows]
     return [str(name) for name, row in zip(ids, found.tolist(), strict=True) if row >= 0 and against[row]]
+
+
+def _given(row: Mapping[str, str | None], column: str) -> float:
+    """The votes in a column; none where it is absent or holds no number."""
+    try:
+        return float(row.get(column) or 0)
+    except ValueError:
+        return 0.0
 
 
 def _columns(classes: Sequence[str], class_map: ClassMap | None) -> dict[str, int]:
@@ -155,12 +163,21 @@ def _counts(
 
 
 def _match_names(files: Sequence[str], ids: npt.NDArray[np.str_]) -> npt.NDArray[np.int64] | None:
-    """Row of each face by its path, else by its file name where that is unique; -1 for none. None if none has one."""
+    """Row of each face by its path, else by its file name where that is unique among both; -1 for none.
+
+    None if no face has a row.
+    """
+    own = Counter(name.rpartition("/")[2] for name in ids.tolist())
     bases = [file.rpartition("/")[2] for file in files]
     seen = Counter(bases)
     row_of = {base: row for row, base in enumerate(bases) if base and seen[base] == 1}
     row_of |= {file: row for row, file in enumerate(files) if file}
-    rows = np.array([row_of.get(i, row_of.get(i.rpartition("/")[2], -1)) for i in ids.tolist()], dtype=np.int64)
+
+    def row(name: str) -> int:
+        base = name.rpartition("/")[2]
+        return row_of.get(name, row_of.get(base, -1) if own[base] == 1 else -1)
+
+    rows = np.array([row(name) for name in ids.tolist()], dtype=np.int64)
     return rows if (rows >= 0).any() else None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from backbones.contract import Backbone, InputShape, NativeInput, Normalization
@@ -19,7 +20,8 @@ from backbones.registry import BACKBONES
 
 __all__ = ["LightCNN"]
 
-_GRID = 8  # side of the last map at the 128 pixels the network was trained on
+_NATIVE, _GRID = 128, 8  # side of the input that the network was trained on, and of its last map
+_ALIGNED = 144  # side of the faces that those inputs were cut from
 
 
 @BACKBONES.register("light_cnn")
@@ -31,8 +33,10 @@ class LightCNN(Backbone):
 
     Args:
         shape: Input of the network.
-        grid: What fully connected layer 1 sees where the last map is not 8×8: `native` sizes the layer to the map (its
-            pretrained weights then fit no more), `pool` averages the map to 8×8 and keeps the layer.
+        grid: What fully connected layer 1 sees where the last map is not 8×8: `crop` keeps the layer for inputs of 129
+            to 144 pixels, of which it sees a window of 128, drawn for every face in training, the middle one otherwise;
+            `native`, and `crop` at any other size, sizes the layer to the map (its pretrained weights then fit no
+            more); `pool` averages the map to 8×8 and keeps the layer.
         dropout: Dropout of the 256 features.
 
     Example:
@@ -46,7 +50,7 @@ class LightCNN(Backbone):
     normalization = Normalization(mean=(0.0,), std=(255.0,))
 
     def __init__(
-        self, shape: InputShape, *, grid: Literal["native", "pool"] = "native", dropout: Fraction = 0.7
+        self, shape: InputShape, *, grid: Literal["crop", "native", "pool"] = "crop", dropout: Fraction = 0.7
     ) -> None:
         super().__init__(shape)
         self.features = nn.Sequential(
@@ -60,7 +64,8 @@ class LightCNN(Backbone):
             _Group(128, 128),
             _pool(),
         )
-        side = _GRID if grid == "pool" else -(-shape.size // 16)  # four pools that round up
+        self.crops = grid == "crop" and _NATIVE < shape.size <= _ALIGNED
+        side = _GRID if grid == "pool" or self.crops else -(-shape.size // 16)  # four pools that round up
         self.grid = nn.AdaptiveAvgPool2d(_GRID) if grid == "pool" else nn.Identity()
         self.fc1: nn.Module = MaxFeatureLinear(128 * side * side, 256)
         self.dropout = nn.Dropout(dropout)
@@ -74,8 +79,17 @@ class LightCNN(Backbone):
 
     def forward_map(self, x: Tensor) -> Tensor:
         """(B, channels, size, size) to the last pooled map (B, *map_shape)."""
-        feature_map: Tensor = self.grid(self.features(x))
+        feature_map: Tensor = self.grid(self.features(self._window(x) if self.crops else x))
         return feature_map
+
+    def _window(self, x: Tensor) -> Tensor:
+        """(B, C, size, size) to (B, C, 128, 128)."""
+        spare = x.shape[-1] - _NATIVE
+        if not self.training:
+            return x[..., spare // 2 : spare // 2 + _NATIVE, spare // 2 : spare // 2 + _NATIVE]
+        top, left = torch.randint(spare + 1, (2, len(x)), device=x.device)
+        windows = x.unfold(2, _NATIVE, 1).unfold(3, _NATIVE, 1)  # (B, C, places, places, 128, 128), a view
+        return windows[torch.arange(len(x), device=x.device), :, top, left]
 
     def forward_features(self, feature_map: Tensor) -> Tensor:
         """(B, *map_shape) to (B, 256)."""

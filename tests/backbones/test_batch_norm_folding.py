@@ -30,7 +30,12 @@ def lived(network: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize(
     ("kind", "parameters", "least"),
-    [("scratch_cnn", {"blocks": BLOCKS}, 4), ("mobile_facenet", {}, 45), ("timm", {"model": "resnet10t"}, 3)],
+    [
+        ("scratch_cnn", {"blocks": BLOCKS}, 4),
+        ("mobile_facenet", {}, 45),
+        ("timm", {"model": "resnet10t"}, 3),
+        ("timm", {"model": "densenet121"}, 0),  # its normalisations hold the activations
+    ],
 )
 def test_answers_stay_the_same(kind: str, parameters: dict[str, Any], least: int) -> None:
     network = lived(BACKBONES.build(kind, InputShape(channels=1, size=48), **parameters))
@@ -71,3 +76,29 @@ class Reversed(nn.Sequential):
 )
 def test_what_cannot_be_folded_is_left_alone(network: nn.Module) -> None:
     assert fold_batch_norm(network) == 0
+
+
+def test_only_torch_s_own_layers_are_folded_and_only_neighbours() -> None:
+    class Scaled(nn.Conv2d):
+        """Its weights are not used as they are."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self._conv_forward(x, 2 * self.weight, self.bias)
+
+    shared = nn.ReLU()
+    network = lived(
+        nn.Sequential(
+            Scaled(1, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.Conv2d(4, 4, 3),
+            shared,
+            nn.Conv2d(4, 4, 3),
+            shared,
+            nn.BatchNorm2d(4),
+        )
+    )
+    x = torch.randn(2, 1, 16, 16)
+    with torch.inference_mode():
+        before = network(x)
+        assert fold_batch_norm(network) == 0
+        assert torch.equal(network(x), before)

@@ -88,3 +88,15 @@ def test_rules_fitted_on_other_faces_are_judged_on_all_of_these():
     steps = {step.member: step for step in left_out_one_by_one(tree, judged, truth, fit_on=seen)}
     assert steps["weak"].nll == expected
     assert added_one_by_one(tree, judged, truth, fit_on=seen)[-1].members == tree.members
+
+
+def test_a_budget_never_ends_with_a_member_that_does_not_fit():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    good, weak = (np.eye(3)[labels] * share + (1 - share) / 3 for share in (0.9, 0.05))
+    posteriors = {"dear": good, "cheap": weak}
+    node = resolve_committee({"rule": "mean"}, dict.fromkeys(posteriors, ()))
+    smaller, _ = pruned(node, posteriors, labels, budget=5.0, costs={"dear": 10.0, "cheap": 1.0})
+    assert smaller.members == ("cheap",)
+    with pytest.raises(InputError, match="Expected room for at least one member"):
+        pruned(node, posteriors, labels, budget=float("nan"), costs={"dear": 10.0, "cheap": 1.0})

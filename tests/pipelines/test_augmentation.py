@@ -195,3 +195,21 @@ def test_defaults_are_those_of_the_library() -> None:
             else:
                 assert plain == value, (name, key)
         assert signature["p"].default == 0.5
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([{"kind": "Normalize", "p": 1.0}], "keep pixels of 0 to 255 and the shape .48, 48., but got torch.float32"),
+        ([{"kind": "RandomCrop", "height": 20, "width": 20, "p": 1.0}], "Expected transforms of faces of shape"),
+        ([{"kind": "CoarseDropout", "hole_height_range": [60, 80], "p": 0.1}], "Expected transforms of faces of shape"),
+    ],
+)
+def test_transforms_that_faces_do_not_survive_are_refused(steps: list[dict[str, Any]], message: str) -> None:
+    augmentation = Augmentation([ComponentSpec(**step) for step in steps])
+    with pytest.raises(InputError, match=rf"augment: .*{message}"):
+        augmentation.check(torch.from_numpy(smooth(4)))
+
+
+def test_a_border_that_is_no_number_is_the_library_s_to_refuse() -> None:
+    assert BatchedChain.of([ComponentSpec(kind="Affine", border_mode=[0])]) is None

@@ -83,6 +83,45 @@ def test_a_look_that_did_not_reach_the_store_is_sent_with_the_next_one(tiny: Pat
     assert [metric.step for metric in client.get_metric_history(run, "test/accuracy")] == [1, 2]
 
 
+def test_looks_taken_while_the_store_was_away_keep_apart_from_those_of_others(
+    tiny: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    folder = tiny / "mlruns" / "committees" / "tiny"
+    run = json.loads((folder / "tracking.json").read_text())["parent"]
+    store, away = tiny / "mlruns" / "mlflow.db", tiny / "mlruns" / "mlflow.db.away"
+    store.rename(away)
+    store.write_bytes(b"no database" * 100)
+    assert cli("evaluate", "--split", "test").code == 0
+    away.replace(store)
+    client = MlflowClient(f"sqlite:///{store}")
+    client.set_tag(run, "test_look_1", json.dumps({"number": 1, "who": "somebody else"}))
+    assert cli("evaluate", "--split", "test").code == 0
+    looks = {
+        tag: json.loads(text) for tag, text in client.get_run(run).data.tags.items() if tag.startswith("test_look_")
+    }
+    assert len(looks) == 3
+    assert looks["test_look_1"]["who"] == "somebody else"
+    assert all(looks[f"test_look_{number}"]["who"].startswith("uid ") for number in (2, 3))
+
+
+def test_faces_other_than_those_of_the_fit_are_refused(tiny: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.fit_data.FitData.digest", "that of a source that was replaced")
+    for args in (("--split", "test"), ("--tta", "4")):
+        refused = cli("evaluate", *args)
+        assert refused.code == 2
+        assert (
+            "Expected the faces that `mlruns/committees/tiny` was fitted on, but `synthetic` holds others"
+            in refused.err
+        )
+    assert not (tiny / "mlruns" / "committees" / "tiny" / "evaluation").exists()
+
+
 def test_a_look_at_a_registered_model_is_on_the_run_that_made_it(tiny: Path, cli: Cli) -> None:
     from mlflow import MlflowClient
 

@@ -36,6 +36,17 @@ def recipe(*, pooling: str = "average", epochs: int = 4, grow: str = "{size: 12,
     return path
 
 
+@pytest.mark.parametrize(
+    ("epochs", "until", "small"), [(10, 0.95, 9), (1, 0.5, 0), (60, 0.3, 18), (60, 0.4, 24), (3, 0.34, 1)]
+)
+def test_the_last_epoch_sees_whole_faces(epochs: int, until: float, small: int) -> None:
+    growth, sides = Growth(GrowSpec(size=12, until=until), epochs=epochs), []
+    for epoch in range(epochs):
+        growth.begin(epoch)
+        sides.append(growth(torch.zeros(1, 1, 24, 24)).shape[-1])
+    assert sides == [12] * small + [24] * (epochs - small)
+
+
 def test_faces_are_small_until_their_share_of_the_epochs() -> None:
     growth, sides = Growth(GrowSpec(size=12, until=0.6), epochs=5), []
     for epoch in range(5):

@@ -178,6 +178,10 @@ def test_inputs_from_python(tiny: Path, faces: np.ndarray) -> None:
     for image in (Path("f.png"), "f.png", Image.fromarray(faces[0]), Image.fromarray(colour), colour, [faces[0]]):
         np.testing.assert_array_equal(committee.predict(image, ids=["x"]).probs, expected)
     assert committee.predict([]).probs.shape == (0, 7)
+    one = committee.predict(faces[0]).probs
+    np.testing.assert_array_equal(committee.predict(faces[0][..., None]).probs, one)
+    with pytest.raises(InputError, match=r"Expected images as uint8 arrays .* but got uint8 of shape .48, 48, 4."):
+        committee.predict(np.zeros((48, 48, 4), np.uint8))
     with pytest.raises(InputError, match="uint8"):
         committee.predict(faces[0] / 255.0)
     with pytest.raises(InputError, match="`tta` to be at least 1"):

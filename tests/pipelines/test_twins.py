@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 from support import Outcome
 
+from backbones.errors import InputError
 from pipelines.audit import audit
 from pipelines.console import Console
 from pipelines.dedupe import without_twins
@@ -86,6 +88,18 @@ def _leaky_folder(folder: Path) -> Path:
             other.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(other / f"leak{row}.png"), image[:, ::-1])
     return folder
+
+
+def test_data_of_twins_alone_are_refused(tmp_path: Path) -> None:
+    faces = [np.random.default_rng(n).integers(0, 256, (48, 48), dtype=np.uint8) for n in range(4)]
+    for split, change in (("train", lambda face: face), ("val", np.fliplr)):
+        for number, face in enumerate(faces):
+            place = tmp_path / "faces" / split / ("happy", "sad")[number % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.ascontiguousarray(change(face))).save(place / f"{number}.png")
+    store = load_faces(str(tmp_path / "faces"), cache=tmp_path / "cache")
+    with pytest.raises(InputError, match="at least 2 classes beside the twins of validation faces"):
+        without_twins(store, Console(quiet=True))
 
 
 def test_an_audit_counts_leaks_and_conflicts_and_dedupe_drops_them(tmp_path: Path) -> None:

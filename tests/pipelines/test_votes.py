@@ -115,3 +115,27 @@ def test_votes_without_a_column_for_no_face(tmp_path):
     path = tmp_path / "votes.csv"
     path.write_text("\n".join([HEADER.removesuffix(",NF"), "Training,a.png,4,0,0,1,3,2,0,0,0"]).format("file") + "\n")
     assert judged_no_face(path, np.array(["a.png"])) == []
+
+
+def test_shares_are_votes_as_well(tmp_path):
+    path = write(tmp_path / "votes.csv", "file", ("Training,{}a.png,0.2,0.1,0,0,0,0,0,0.5,0.2,0",))
+    found = read_votes(
+        path, ids=np.array(["a.png"]), labels=np.array([4]), splits=np.array(["train"]), classes=EXPRESSIONS
+    )
+    np.testing.assert_allclose(found, [[0, 0, 0, 1 / 3, 0, 0, 2 / 3]], rtol=1e-6)
+
+
+def test_a_bare_name_is_of_no_face_where_two_have_it(tmp_path):
+    path = write(
+        tmp_path / "votes.csv", "file", ("Training,{}a.png,9,0,0,0,0,0,0,0,0,0", "Training,{}b.png,9,0,0,0,0,0,0,0,0,0")
+    )
+    ids = np.array(["x/a.png", "y/a.png", "x/b.png"])
+    found = read_votes(path, ids=ids, labels=np.array([4, 4, 4]), splits=np.array(["train"] * 3), classes=EXPRESSIONS)
+    assert found.argmax(axis=1).tolist() == [4, 4, 6]
+
+
+def test_an_empty_cell_is_no_judge(tmp_path):
+    path = write(
+        tmp_path / "votes.csv", "file", ("Training,{}a.png,1,0,0,0,0,0,0,0,0,", "Training,{}b.png,1,0,0,0,0,0,0,0,,9")
+    )
+    assert judged_no_face(path, np.array(["a.png", "b.png"])) == ["b.png"]

@@ -51,9 +51,23 @@ def test_map_halves_after_conv1_2_3_and_5_only() -> None:
 
 @pytest.mark.parametrize(("size", "side"), [(16, 1), (44, 3), (48, 3), (50, 4), (144, 9)])
 def test_pools_round_up_at_any_size(size: int, side: int) -> None:
-    net = LightCNN(InputShape(channels=1, size=size)).eval()
+    net = LightCNN(InputShape(channels=1, size=size), grid="native").eval()
     assert net.map_shape == (128, side, side)
     assert net.forward_map(torch.zeros(1, 1, size, size)).shape[1:] == net.map_shape
+
+
+def test_of_an_aligned_face_of_144_pixels_it_sees_a_window_of_128() -> None:
+    net = LightCNN(InputShape(channels=1, size=144), dropout=0.0)
+    whole = LightCNN(GREY128, dropout=0.0).eval()
+    whole.load_state_dict(net.state_dict())  # fully connected layer 1 is kept
+    x = torch.rand(3, 1, 144, 144)
+    with torch.no_grad():
+        torch.testing.assert_close(net.eval()(x), whole(x[..., 8:136, 8:136]))
+        torch.manual_seed(0)
+        drawn = [net.train()(x) for _ in range(2)]
+    assert drawn[0].shape == (3, 256)
+    assert not torch.equal(*drawn)
+    assert LightCNN(InputShape(channels=1, size=160)).map_shape == (128, 10, 10)
 
 
 def test_pooled_grid_keeps_fully_connected_layer_1() -> None:
