@@ -82,8 +82,10 @@ def reference() -> str:
         parts.append(f"\n## {title}\n\n| field | default | |\n|---|---|---|")
         for name, field in model.model_fields.items():
             parts.append(f"| `{name}` | {_default(field.default)} | {meanings.get(name, '')} |")
-    parts.append("\n## members[].backbone.blocks[]\n\nOf `scratch_cnn` and `hog_cnn`.\n\n| field | |\n|---|---|")
-    parts += [f"| `{name}` | {meaning} |" for name, meaning in _meanings(Block).items()]
+    parts.append(
+        "\n## members[].backbone.blocks[]\n\nOf `scratch_cnn` and `hog_cnn`.\n\n| field | default | |\n|---|---|---|"
+    )
+    parts += [f"| `{name}` | {_told_default(text)} | {text} |" for name, text in _meanings(Block).items()]
     parts.append(f"\n## Components\n\nAs `ensemble members list` prints them.\n\n```\n{listing()}\n```\n")
     return "\n".join(parts)
 
@@ -93,6 +95,12 @@ def _meanings(model: type[Any]) -> dict[str, str]:
     _, _, text = inspect.cleandoc(model.__doc__ or "").partition("Attributes:\n")
     entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", text, flags=re.MULTILINE)
     return {name: re.sub(r"\s+", " ", meaning).strip() for name, meaning in entries}
+
+
+def _told_default(meaning: str) -> str:
+    """The default that a meaning tells in brackets, where there is none in the code."""
+    found = re.search(r"\((?:default )?([^;)]*)", meaning)
+    return found[1] if found else "none"
 
 
 def _default(value: Any) -> str:

@@ -14,7 +14,9 @@ from backbones.errors import InputError
 __all__ = ["check_overlap"]
 
 _MOST = 0.5
-"""Share of a split's pictures that another split may hold too; public data sets have a few such by mistake."""
+"""Share of a split's pictures that another split may hold too; public data sets have some such by mistake."""
+_FEW = 8
+"""Fewer pictures than these tell nothing."""
 
 
 def check_overlap(folder: Path, splits: Sequence[str], *, source: str) -> None:
@@ -36,7 +38,7 @@ def check_overlap(folder: Path, splits: Sequence[str], *, source: str) -> None:
         shared = np.isin(keys[small], keys[large])
         pictures = images[small][shared]
         count = int((pictures.max(axis=axes) > pictures.min(axis=axes)).sum()) if len(pictures) else 0
-        if count and count >= _MOST * len(shared):
+        if count >= max(_FEW, _MOST * len(shared)):
             raise InputError(
                 f"Expected other faces in the {small} split of {source} than in its {large} split, but {count:,} of "
                 f"its {len(shared):,} pictures are there too, pixel by pixel: a committee would be judged on what it "

@@ -71,7 +71,7 @@ def read_votes(
         InputError: The header is another one, a count is no number, or no row matches a face.
     """
     votes = _read(path, _columns(classes, class_map), len(classes))
-    rows = _match_names(votes.files, ids)
+    rows = _match_names(votes.files, ids, votes.splits, splits)
     if rows is None:
         rows = _match_rows(votes, ids, splits, labels, len(ids) if whole is None else whole)
     if rows is None:
@@ -162,22 +162,31 @@ def _counts(
     return counts
 
 
-def _match_names(files: Sequence[str], ids: npt.NDArray[np.str_]) -> npt.NDArray[np.int64] | None:
-    """Row of each face by its path, else by its file name where that is unique among both; -1 for none.
+def _match_names(
+    files: Sequence[str],
+    ids: npt.NDArray[np.str_],
+    usages: Sequence[str] = (),
+    splits: npt.NDArray[np.str_] | Sequence[str] = (),
+) -> npt.NDArray[np.int64] | None:
+    """Row of each face by its path, else by its file name where that is unique; -1 for none.
 
-    None if no face has a row.
+    A file name that several faces have is that of the only one in the row's split, if the splits are given. None if no
+    face has a row.
     """
-    own = Counter(name.rpartition("/")[2] for name in ids.tolist())
     bases = [file.rpartition("/")[2] for file in files]
     seen = Counter(bases)
     row_of = {base: row for row, base in enumerate(bases) if base and seen[base] == 1}
     row_of |= {file: row for row, file in enumerate(files) if file}
+    own = [name.rpartition("/")[2] for name in ids.tolist()]
+    parts = [str(split) for split in splits] or [""] * len(own)
+    faces, in_split = Counter(own), Counter(zip(own, parts, strict=True))
 
-    def row(name: str) -> int:
-        base = name.rpartition("/")[2]
-        return row_of.get(name, row_of.get(base, -1) if own[base] == 1 else -1)
+    def row(name: str, base: str, split: str) -> int:
+        found = row_of.get(base, -1)
+        alone = faces[base] == 1 or (usages and found >= 0 and usages[found] == split and in_split[base, split] == 1)
+        return row_of.get(name, found if alone else -1)
 
-    rows = np.array([row(name) for name in ids.tolist()], dtype=np.int64)
+    rows = np.array([row(*one) for one in zip(ids.tolist(), own, parts, strict=True)], dtype=np.int64)
     return rows if (rows >= 0).any() else None
 
 

@@ -66,7 +66,7 @@ class Workspace:
                 raise InputError(f"Expected `{folder}` to be a finished committee, but {_unfinished(folder)}")
         names = [m.parent.name for place in (self.committees, SHIPPED) for m in place.glob(f"*/{MANIFEST}")]
         raise InputError(
-            f"Expected the folder or the name of a finished committee, but got "
+            f"Expected `--committee` to be the folder or the name of a finished committee, but got "
             f"{str(committee)!r}. {nearest(str(committee), names) or 'None has been fitted: run `ensemble fit`.'}"
         )
 

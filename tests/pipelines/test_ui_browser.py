@@ -137,6 +137,18 @@ def shown_beside(page: Page, metric: str) -> list[str]:
     """What stands at the right of a metric's name, in a table that is drawn without being one."""
     name = page.get_by_role("link", name=metric, exact=True)
     name.scroll_into_view_if_needed()
+    page.wait_for_function(
+        """
+            metric => {  // the columns scroll one after the other
+                const own = [...document.querySelectorAll("a")].find(a => a.innerText.trim() === metric)
+                    .closest(".ReactVirtualized__Grid");
+                const columns = [...document.querySelectorAll(".ReactVirtualized__Grid")]
+                    .filter(grid => grid.getBoundingClientRect().top === own.getBoundingClientRect().top);
+                return columns.length > 1 && columns.every(grid => grid.scrollTop === own.scrollTop);
+            }
+        """,
+        arg=metric,
+    )
     return list(
         name.evaluate("""
             link => {

@@ -88,7 +88,7 @@ def test_rules_that_do_not_follow_from_the_posteriors_are_found(tiny: Path) -> N
     [
         (["--faces", "-1"], "Expected `--faces` to be at least 0, but got -1."),
         (["--tolerance", "-0.1"], "Expected `--tolerance` to be at least 0, but got -0.1."),
-        (["nobody"], "Expected the folder or the name of a finished committee"),
+        (["nobody"], "Expected `--committee` to be the folder or the name of a finished committee"),
     ],
 )
 def test_wrong_options(tiny: Path, cli: Cli, options: list[str], message: str) -> None:
