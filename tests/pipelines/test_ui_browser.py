@@ -133,33 +133,17 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
     assert errors == []
 
 
-def shown_beside(page: Page, metric: str) -> list[str]:
-    """What stands at the right of a metric's name, in a table that is drawn without being one."""
-    name = page.get_by_role("link", name=metric, exact=True)
-    name.scroll_into_view_if_needed()
-    page.wait_for_function(
-        """
-            metric => {  // the columns scroll one after the other
-                const own = [...document.querySelectorAll("a")].find(a => a.innerText.trim() === metric)
-                    .closest(".ReactVirtualized__Grid");
-                const columns = [...document.querySelectorAll(".ReactVirtualized__Grid")]
-                    .filter(grid => grid.getBoundingClientRect().top === own.getBoundingClientRect().top);
-                return columns.length > 1 && columns.every(grid => grid.scrollTop === own.scrollTop);
-            }
-        """,
-        arg=metric,
-    )
+def drawn_values(page: Page, metric: str) -> list[float]:
+    """The values of a metric in the plot of all runs, in the order of the runs."""
+    page.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.[0]?.dimensions?.length")
     return list(
-        name.evaluate("""
-            link => {
-                const own = link.getBoundingClientRect(), middle = (own.top + own.bottom) / 2;
-                const cells = [...document.querySelectorAll("span, div, td")];
-                return cells.filter(e => !e.children.length && e.innerText?.trim())
-                    .map(e => [e.getBoundingClientRect(), e.innerText.trim()])
-                    .filter(([r, text]) => r.left > own.right && r.top < middle && middle < r.bottom)
-                    .sort(([one], [other]) => one.left - other.left).map(([r, text]) => text);
-            }
-        """)
+        page.evaluate(
+            """
+                metric => document.querySelector(".js-plotly-plot").data[0].dimensions
+                    .find(dimension => dimension.label.includes(metric)).values
+            """,
+            metric,
+        )
     )
 
 
@@ -175,8 +159,8 @@ def shown_compared(page: Page, site: Site) -> None:
         rows[head.rstrip(":")] = cells
     order = [name for name in rows["Run Name"] if name]
     assert sorted(order) == sorted(RATES)
-    accuracy = list(map(float, shown_beside(page, "validation/accuracy")))
-    for name, value in zip(order, accuracy, strict=True):
+    page.get_by_role("link", name="validation/accuracy", exact=True).scroll_into_view_if_needed()
+    for name, value in zip(order, drawn_values(page, "validation/accuracy"), strict=True):
         assert value == pytest.approx(site.members[name].data.metrics["validation/accuracy"], abs=6e-4)
     rates = dict(zip(order, map(float, rows["lr"]), strict=True))
     assert rates == RATES
