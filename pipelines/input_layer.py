@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones.contract import Normalization
+from backbones.layer.window import central_window, random_window
 from ensemble.spec import InputSpec
 from pipelines.normalizers import NORMALIZERS
 
@@ -64,18 +65,11 @@ class InputLayer(nn.Module):
 
     def forward(self, faces: Tensor) -> Tensor:
         """(B, H, W) or (B, H, W, 3) uint8 to (B, channels, size, size) float32; of a larger face the central window."""
-        start = (self.resampled - self.size) // 2
-        return self._whole(faces)[..., start : start + self.size, start : start + self.size]
+        return central_window(self._whole(faces), self.size)
 
     def random_window(self, faces: Tensor) -> Tensor:
         """The same as `forward`, but a window drawn for every face: torch's generator of the device decides which."""
-        x = self._whole(faces)
-        places = self.resampled - self.size + 1
-        if places == 1:
-            return x
-        top, left = torch.randint(places, (2, len(x)), device=x.device)
-        windows = x.unfold(2, self.size, 1).unfold(3, self.size, 1)  # (B, C, places, places, size, size), a view
-        return windows[torch.arange(len(x), device=x.device), :, top, left]
+        return random_window(self._whole(faces), self.size)
 
     def _whole(self, faces: Tensor) -> Tensor:
         """Normalised faces (B, channels, side, side), before any window is cut."""

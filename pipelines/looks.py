@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import time
@@ -14,6 +13,7 @@ from typing import Any
 from backbones.errors import reason_of
 from pipelines.atomic import write_text
 from pipelines.console import Console
+from pipelines.run_tags import user_name
 from pipelines.tracking import RUNS
 from pipelines.tracking_store import open_client, store_uri
 from pipelines.workspace import Workspace
@@ -44,7 +44,7 @@ def record_look(
     look = {
         "number": 1 + max([0, *(look["number"] for look in looks), *store.looks]),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": _who(),
+        "who": user_name() or f"uid {os.getuid()}",
         "committee": report["committee_sha256"],
         "faces": report["faces"],
         "views": report["views"],
@@ -55,13 +55,6 @@ def record_look(
     write_text(path, "".join(f"{json.dumps(one)}\n" for one in looks))
     store.send(looks)
     console.note(f"look {look['number']} at the test split, recorded in {path}")
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in some containers
-        return f"uid {os.getuid()}"
 
 
 class _Store:

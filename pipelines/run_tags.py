@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.revision import git_revision
 
-__all__ = ["origin_tags"]
+__all__ = ["origin_tags", "user_name"]
 
 
 def origin_tags(source: str) -> dict[str, str]:
@@ -20,7 +20,8 @@ def origin_tags(source: str) -> dict[str, str]:
     revision = git_revision(Path(__file__).resolve().parent) or git_revision(Path.cwd())
     tags = {"mlflow.source.name": source, "mlflow.source.type": "LOCAL", "ensemble.version": _version()}
     tags |= {"mlflow.source.git.commit": revision} if revision else {}
-    return tags | _user()
+    user = user_name()
+    return tags | ({"mlflow.user": user} if user else {})
 
 
 def _version() -> str:
@@ -30,8 +31,9 @@ def _version() -> str:
         return "unknown"
 
 
-def _user() -> dict[str, str]:
+def user_name() -> str | None:
+    """Who runs this; None for a user without a name, as in some containers."""
     try:
-        return {"mlflow.user": getpass.getuser()}
-    except (KeyError, OSError):  # a user without a name, as in some containers
-        return {}
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None

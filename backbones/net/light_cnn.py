@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
 from backbones.contract import Backbone, InputShape, NativeInput, Normalization
 from backbones.layer.input_channels import adapt_kernel
 from backbones.layer.max_feature_map import MaxFeatureConv, MaxFeatureLinear
 from backbones.layer.stage import with_parameters
+from backbones.layer.window import central_window, random_window
 from backbones.parameter import Fraction
 from backbones.registry import BACKBONES
 
@@ -79,17 +79,10 @@ class LightCNN(Backbone):
 
     def forward_map(self, x: Tensor) -> Tensor:
         """(B, channels, size, size) to the last pooled map (B, *map_shape)."""
-        feature_map: Tensor = self.grid(self.features(self._window(x) if self.crops else x))
+        if self.crops:
+            x = (random_window if self.training else central_window)(x, _NATIVE)
+        feature_map: Tensor = self.grid(self.features(x))
         return feature_map
-
-    def _window(self, x: Tensor) -> Tensor:
-        """(B, C, size, size) to (B, C, 128, 128)."""
-        spare = x.shape[-1] - _NATIVE
-        if not self.training:
-            return x[..., spare // 2 : spare // 2 + _NATIVE, spare // 2 : spare // 2 + _NATIVE]
-        top, left = torch.randint(spare + 1, (2, len(x)), device=x.device)
-        windows = x.unfold(2, _NATIVE, 1).unfold(3, _NATIVE, 1)  # (B, C, places, places, 128, 128), a view
-        return windows[torch.arange(len(x), device=x.device), :, top, left]
 
     def forward_features(self, feature_map: Tensor) -> Tensor:
         """(B, *map_shape) to (B, 256)."""
