@@ -6,9 +6,9 @@ Holds arrays only: which file they came from, and how they were decoded, is the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.judgement import Targets, expected_labels
 
-__all__ = ["SPLITS", "Faces", "content_digest"]
+__all__ = ["SPLITS", "Faces", "content_digest", "face_digests", "order_digest"]
 
 SPLITS = ("train", "validation", "test")
 """Train fits the members, validation picks epochs and fits the committee, test is looked at by `evaluate` alone."""
@@ -34,7 +34,7 @@ class Faces:
         labels: (N,) int64 class indices.
         votes: (N, K) float32 label distributions of several judges, where known.
         digest: sha256 of pixels and labels, independent of the order and the names of the faces.
-        names_digest: sha256 of the ids in order. Both digests together determine what a fit sees.
+        order_digest: sha256 of the faces and their ids, in order: all that a fit sees but the names of the classes.
         mapped: Whether `data: {classes: …}` made the classes; then their names count in the digest.
     """
 
@@ -45,7 +45,7 @@ class Faces:
     labels: npt.NDArray[np.int64]
     votes: npt.NDArray[np.float32] | None = None
     digest: str
-    names_digest: str
+    order_digest: str
     mapped: bool = False
 
     def __post_init__(self) -> None:
@@ -54,6 +54,25 @@ class Faces:
                 f"Expected as many ids and labels as images, but got {len(self.ids)} ids, {len(self.labels)} labels "
                 f"and {len(self.images)} images in the {self.split} split."
             )
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        split: str,
+        classes: tuple[str, ...],
+        ids: npt.NDArray[np.str_],
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        votes: npt.NDArray[np.float32] | None = None,
+        mapped: bool = False,
+    ) -> Self:
+        """Faces whose digests are still to be taken."""
+        singles = face_digests(images, labels, votes)
+        return cls(
+            split=split, classes=classes, ids=ids, images=images, labels=labels, votes=votes, mapped=mapped,
+            digest=content_digest(singles, classes=classes if mapped else ()), order_digest=order_digest(singles, ids),
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,27 +122,21 @@ class Faces:
         """The faces at `rows` (anything numpy indexes with), with digests of their own."""
         images, labels = np.ascontiguousarray(self.images[rows]), self.labels[rows]
         votes = None if self.votes is None else self.votes[rows]
-        digest = content_digest(images, labels, votes, classes=self.classes if self.mapped else ())
-        ids = self.ids[rows]
-        return replace(
-            self, ids=ids, images=images, labels=labels, votes=votes, digest=digest, names_digest=digest_of_ids(ids)
-        )
+        return Faces.of(
+            split=self.split, classes=self.classes, ids=self.ids[rows], images=images, labels=labels, votes=votes,
+            mapped=self.mapped,
+        )  # fmt: skip
 
 
-def content_digest(
-    images: npt.NDArray[Any],
-    labels: npt.NDArray[Any],
-    votes: npt.NDArray[Any] | None = None,
-    *,
-    classes: Sequence[str] = (),
-) -> str:
-    """sha256 over the sorted digests of single faces (shape, pixels, label, votes): the order of faces is ignored.
+def face_digests(
+    images: npt.NDArray[Any], labels: npt.NDArray[Any], votes: npt.NDArray[Any] | None = None
+) -> list[bytes]:
+    """A digest of every face: its shape, pixels, label and votes.
 
     Args:
         images: (N, …) pixels.
         labels: (N,) class indices.
         votes: (N, K) label distributions, if known.
-        classes: Names of the classes, where another name is to give another digest.
     """
     shape = repr(tuple(images.shape[1:])).encode()
     singles = []
@@ -134,9 +147,25 @@ def content_digest(
         if votes is not None:
             single.update(np.ascontiguousarray(votes[row], dtype="<f4").data)
         singles.append(single.digest())
+    return singles
+
+
+def content_digest(singles: Sequence[bytes], *, classes: Sequence[str] = ()) -> str:
+    """sha256 over the sorted digests of single faces: the order of faces is ignored.
+
+    Args:
+        singles: From `face_digests`.
+        classes: Names of the classes, where another name is to give another digest.
+    """
     return hashlib.sha256(b"".join([*sorted(singles), "\n".join(classes).encode()])).hexdigest()
 
 
-def digest_of_ids(ids: npt.NDArray[np.str_]) -> str:
-    """sha256 of the ids in order."""
-    return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()
+def order_digest(singles: Sequence[bytes], ids: Iterable[str]) -> str:
+    """sha256 over which face each id names, in order.
+
+    Args:
+        singles: From `face_digests`.
+        ids: Names of the faces, in the same order.
+    """
+    pairs = (f"{single.hex()} {name}" for single, name in zip(singles, ids, strict=True))
+    return hashlib.sha256("\n".join(pairs).encode()).hexdigest()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ensemble.data_spec import DataSpec
+from pipelines.bundle import read_resolved
 from pipelines.class_coverage import map_note, require_training_faces
 from pipelines.console import Console
 from pipelines.face_loading import load_faces
 from pipelines.face_store import FaceStore
+from pipelines.fit_data import FitData, require_faces_of_fit
 from pipelines.skip_report import SKIPPED
 from pipelines.workspace import Workspace
 
-__all__ = ["open_data"]
+__all__ = ["open_data", "open_faces_of_fit"]
 
 
 def open_data(
@@ -58,4 +60,27 @@ def open_data(
         from pipelines.dedupe import without_twins
 
         store = without_twins(store, console)
+    return store
+
+
+def open_faces_of_fit(
+    folder: Path, workspace: Workspace, console: Console, *, source: str | None = None, device: str | None = None
+) -> FaceStore:
+    """Open the faces that a committee was fitted on.
+
+    Args:
+        folder: The committee's.
+        workspace: Holds the cache.
+        console: Told how many faces there are.
+        source: Where they lie now; default where they lay when it was fitted.
+        device: Where faces to align are looked for.
+
+    Raises:
+        InputError: They cannot be read, or are others now.
+    """
+    content = read_resolved(folder)["data"]
+    spec = DataSpec.model_validate(content if source is None else {**content, "source": source})
+    store = open_data(spec, workspace, console, device=device)
+    faces = FitData(train=store.split("train"), validation=store.split("validation"))
+    require_faces_of_fit(folder, faces, spec.source)
     return store

@@ -32,7 +32,6 @@ from pipelines.console import Console
 from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_tables, evaluation_words
 from pipelines.evaluation_files import write_evaluation
 from pipelines.fingerprint import digest_file
-from pipelines.fit_data import FitData, require_faces_of_fit
 from pipelines.looks import record_look
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
@@ -85,9 +84,8 @@ def evaluate_committee(
     if own_faces and views == int(content["views"]):
         answers = stored_answers(folder, seed=int(content["seed"]))
     else:
-        own = DataSpec.model_validate(content["data"])
-        spec = own if data is None else _elsewhere(own, data, classes)
-        answers = _from_networks(folder, content, split, spec, data is None, views, device, console, workspace)
+        other = None if data is None else _elsewhere(DataSpec.model_validate(content["data"]), data, classes)
+        answers = _from_networks(folder, content, split, other, views, device, console, workspace)
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation else {}
     basis = {"basis": read_json(folder / REPORT).get("basis")} if own_faces else {}
     report = {
@@ -95,7 +93,7 @@ def evaluate_committee(
         "views": views, **evaluation(answers), **basis, **steps,
     }  # fmt: skip
     if split == "test":
-        record_look(folder, committee, report, workspace, console)
+        record_look(folder, committee, report, workspace, console, data=data)
     place = folder / "evaluation" / (split if data is None else f"{Path(data).stem}-{split}")
     write_evaluation(place, report)
     for title, header, rows in evaluation_tables(report):
@@ -115,24 +113,21 @@ def _from_networks(
     folder: Path,
     content: Mapping[str, Any],
     split: str,
-    spec: DataSpec,
-    of_fit: bool,
+    other: DataSpec | None,
     views: int,
     device: str | None,
     console: Console,
     workspace: Workspace,
 ) -> Answers:
     from ensemble.perturbation import PerturbationPlan, fuse_views
-    from pipelines.data_opening import open_data
+    from pipelines.data_opening import open_data, open_faces_of_fit
     from pipelines.predictor import Predictor
     from pipelines.views import view_probabilities
 
     predictor = Predictor.load(folder, device=device)
     predictor.check_complete()
-    store = open_data(spec, workspace, console)
-    if of_fit:
-        faces_of_fit = FitData(train=store.split("train"), validation=store.split("validation"))
-        require_faces_of_fit(folder, faces_of_fit, spec.source)
+    of_fit = other is None
+    store = open_faces_of_fit(folder, workspace, console) if other is None else open_data(other, workspace, console)
     if not store.counts.get(split):
         raise InputError(f"Expected faces in the {split} split of `{store.source}`, but it has none.")
     faces = _relabelled(store.split(split), predictor.classes, store.source, console)

@@ -29,7 +29,7 @@ from pipelines.store_folder import file_marks, making
 
 __all__ = ["load_faces"]
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 """Goes up when decoding or the stored format changes: older folders are then made anew."""
 
 
@@ -92,7 +92,8 @@ def load_faces(
         decoder: Any = mapped or built
         if align is not None:
             decoder = _aligned(decoder, align, content, cache, device, progress)
-        with making(folder, is_there=lambda: FaceStore.open(folder, source) is not None) as temporary:
+        guard = cache / "faces" / "facts"
+        with making(folder, is_there=lambda: FaceStore.open(folder, source) is not None, guard=guard) as temporary:
             meta = write_faces(
                 decoder, source, votes=votes, mapped=mapped, skipped=skipped, folder=temporary, progress=progress
             )

@@ -41,7 +41,7 @@ class FaceStore:
         channels: 1 for grey, 3 for RGB.
         digest: sha256 over all splits' pixels, labels and votes, whatever the source's layout and order.
         digests: The same per split.
-        names_digests: sha256 of the ids in order per split.
+        order_digests: sha256 of the faces and their ids in order, per split.
         excluded: Images left out per split, because no face to align was found in them; None where none was looked for.
         left_out: Rows per split that opening the split skips.
         unwanted: Faces left out per split, because the class map leaves out their class; None without a map.
@@ -61,7 +61,7 @@ class FaceStore:
     channels: int
     digest: str
     digests: Mapping[str, str]
-    names_digests: Mapping[str, str]
+    order_digests: Mapping[str, str]
     excluded: Mapping[str, int] | None = None
     left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     unwanted: Mapping[str, int] | None = None
@@ -125,7 +125,7 @@ class FaceStore:
             labels=np.load(self.folder / f"{name}.labels.npy"),
             votes=np.load(votes) if votes.exists() else None,
             digest=self.digests[name],
-            names_digest=self.names_digests[name],
+            order_digest=self.order_digests[name],
             mapped=self.mapped,
         )
         rows = self.left_out.get(name, ())

@@ -148,11 +148,15 @@ class ImageStream:
 
     def _images(self) -> Iterator[tuple[str, bytes, npt.NDArray[np.uint8]]]:
         """Yield (name, content, pixels) of every image that can be read."""
+        told: set[str] = set()  # a file may be named twice, in its folder and on its own
         for path, names in self.sources:
             # A file on its own is the one image of its folder.
             folder, inside = (path, names) if names else (path.parent, [path.name])
             for name, data in stream_files(folder, inside, self.skipped):
                 full = plain_name(f"{path}/{name}" if names else str(path))
+                if full in told:
+                    continue
+                told.add(full)
                 try:
                     image = decode_image(data, name=full)
                 except InputError as error:

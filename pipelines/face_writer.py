@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backbones.errors import InputError
-from ensemble.faces import SPLITS, content_digest, digest_of_ids
+from ensemble.faces import SPLITS, content_digest, face_digests, order_digest
 from pipelines.block_file import reserve
 from pipelines.fingerprint import digest_text
 from pipelines.listing import Listing, UnevenFacesError, check_listing
@@ -67,7 +67,8 @@ def write_faces(
         for name, values in arrays.items():
             np.save(folder / f"{split}.{name}.npy", values[listing.splits == split])
     names = listing.classes if mapped is not None and not mapped.class_map.is_identity else ()
-    digests = {split: _digest(folder, split, names) for split in splits}
+    singles = {split: _face_digests(folder, split) for split in splits}
+    digests = {split: content_digest(singles[split], classes=names) for split in splits}
     labels = {split: listing.labels[listing.splits == split] for split in splits}
     return {
         "classes": list(listing.classes),
@@ -77,7 +78,7 @@ def write_faces(
         "class_counts": {s: np.bincount(labels[s], minlength=len(listing.classes)).tolist() for s in splits},
         "digest": digest_text([*listing.classes, *(f"{split} {digests[split]}" for split in splits)]),
         "digests": digests,
-        "names_digests": {split: digest_of_ids(listing.ids[listing.splits == split]) for split in splits},
+        "order_digests": {s: order_digest(singles[s], listing.ids[listing.splits == s]) for s in splits},
         **(_unwanted(mapped, folder) if mapped else {}),
     }
 
@@ -160,9 +161,9 @@ def _check_room(listing: Listing, source: str | Path, folder: Path) -> None:
         )
 
 
-def _digest(folder: Path, split: str, classes: Sequence[str]) -> str:
+def _face_digests(folder: Path, split: str) -> list[bytes]:
     # As a plain array: indexing a memmap row by row costs more than hashing the row.
     images = np.asarray(np.load(folder / f"{split}.images.npy", mmap_mode="r"))
     votes = folder / f"{split}.votes.npy"
     labels = np.load(folder / f"{split}.labels.npy")
-    return content_digest(images, labels, np.load(votes) if votes.exists() else None, classes=classes)
+    return face_digests(images, labels, np.load(votes) if votes.exists() else None)

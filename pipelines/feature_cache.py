@@ -102,7 +102,7 @@ def _key(member: Member, faces: Faces, views: int) -> str:
         "input": spec.input.model_dump(mode="json"),
         "input_state": member.input_layer.state(),
         "head": head_kind,
-        "faces": [faces.digest, faces.names_digest, faces.split],
+        "faces": [faces.digest, faces.order_digest, faces.split],
         "views": views,
         "device": member.device.type,
     })  # fmt: skip

@@ -34,8 +34,8 @@ class FitData:
 
     @property
     def digest(self) -> str:
-        """Digest of everything a fit sees."""
-        parts = [d for f in (self.train, self.validation) for d in (f.digest, f.names_digest)]
+        """Digest of everything a fit sees, the order of the faces as well."""
+        parts = [d for f in (self.train, self.validation) for d in (f.digest, f.order_digest)]
         return hashlib.sha256("/".join(parts).encode()).hexdigest()
 
     def without(self, held_out: npt.NDArray[np.bool_]) -> FitData:

@@ -13,6 +13,7 @@ from typing import Any
 from backbones.errors import reason_of
 from pipelines.atomic import write_text
 from pipelines.console import Console
+from pipelines.lock import locked
 from pipelines.run_tags import user_name
 from pipelines.tracking import RUNS
 from pipelines.tracking_store import open_client, store_uri
@@ -25,7 +26,13 @@ _TAG = "test_look_"
 
 
 def record_look(
-    folder: Path, committee: str | Path | None, report: Mapping[str, Any], workspace: Workspace, console: Console
+    folder: Path,
+    committee: str | Path | None,
+    report: Mapping[str, Any],
+    workspace: Workspace,
+    console: Console,
+    *,
+    data: str | None = None,
 ) -> None:
     """Write down a look, before its result is shown.
 
@@ -37,23 +44,25 @@ def record_look(
         report: The report of the look.
         workspace: Where the default store lies.
         console: Told of the look, and if it is not on a run.
+        data: The source looked at, if it is not what the committee was fitted on.
     """
     path = folder / "evaluation" / LOOKS
-    looks = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    store = _Store(folder, committee, workspace, console.note)
-    look = {
-        "number": 1 + max([0, *(look["number"] for look in looks), *store.looks]),
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": user_name() or f"uid {os.getuid()}",
-        "committee": report["committee_sha256"],
-        "faces": report["faces"],
-        "views": report["views"],
-        "accuracy": report["committee"]["accuracy"],
-    }
-    path.parent.mkdir(exist_ok=True)
-    looks.append(look)
-    write_text(path, "".join(f"{json.dumps(one)}\n" for one in looks))
-    store.send(looks)
+    with locked(path.parent, wait=True):  # of two looks at the same time each is to find the other's line
+        looks = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        store = _Store(folder, committee, workspace, console.note)
+        look = {
+            "number": 1 + max([0, *(look["number"] for look in looks), *store.looks]),
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "who": user_name() or f"uid {os.getuid()}",
+            "committee": report["committee_sha256"],
+            **({} if data is None else {"data": Path(data).name}),
+            "faces": report["faces"],
+            "views": report["views"],
+            "accuracy": report["committee"]["accuracy"],
+        }
+        looks.append(look)
+        write_text(path, "".join(f"{json.dumps(one)}\n" for one in looks))
+        store.send(looks)
     console.note(f"look {look['number']} at the test split, recorded in {path}")
 
 
@@ -88,7 +97,8 @@ class _Store:
                     continue
                 if number in self.looks:  # of a look from elsewhere, while the store was away
                     number = 1 + max(self.looks)
-                self.client.log_metric(self.run, "test/accuracy", look["accuracy"], int(time.time() * 1000), number)
+                name = "other_test/accuracy" if "data" in look else "test/accuracy"
+                self.client.log_metric(self.run, name, look["accuracy"], int(time.time() * 1000), number)
                 self.client.set_tag(self.run, f"{_TAG}{number}", text)
                 self.looks[number] = text
         except Exception as error:  # noqa: BLE001

@@ -157,6 +157,7 @@ class MemberJob:
             listen(name, "work", (what, done, total))
 
         if not is_finished(self.folder, self.fingerprint(data)):
+            (self.folder / POSTERIORS).unlink(missing_ok=True)  # of another member, should its folder not tell
             self._make(data, listen, work)
         if not self._has_posteriors():
             member, judged = load_member(self.folder, device=device), self._judged(data)

@@ -16,7 +16,6 @@ from backbones.errors import InputError
 from ensemble.ablation import pruned
 from ensemble.bank import save_posteriors
 from ensemble.committee_spec import CommitteeNode
-from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from ensemble.perturbation import PerturbationPlan
 from pipelines.atomic import write_checked_json, write_text
@@ -37,10 +36,9 @@ from pipelines.bundle import (
 from pipelines.checkpoint import load_tensors, save_tensors
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
-from pipelines.data_opening import open_data
+from pipelines.data_opening import open_faces_of_fit
 from pipelines.device import choose_device
 from pipelines.fingerprint import digest_file
-from pipelines.fit_data import FitData, require_faces_of_fit
 from pipelines.folded_member import load_member
 from pipelines.fuse import fuse_stored, print_table, stored_tree
 from pipelines.half_precision import half_size, in_half_precision
@@ -98,7 +96,7 @@ def pack_committee(
     check_derived(target, folder, mark=PACK)
     content, node = stored_tree(folder)
     node = _within(folder, node, mebibytes, seed=int(content["seed"]), console=console)
-    validation = _validation(folder, content, data, console)
+    validation = open_faces_of_fit(folder, Workspace(), console, source=data).split("validation")
     with locked(target), whole_or_gone(target):
         unseal(target)
         shutil.rmtree(target / "members", ignore_errors=True)
@@ -154,15 +152,6 @@ def _within(folder: Path, node: CommitteeNode, mebibytes: float, *, seed: int, c
 
 def _weights(place: Path) -> list[Path]:
     return [path for path in (own / WEIGHTS for own in network_folders(place, read_spec_file(place))) if path.is_file()]
-
-
-def _validation(folder: Path, content: Mapping[str, Any], data: str | None, console: Console) -> Faces:
-    """The validation faces that the committee's members have been judged on."""
-    spec = DataSpec.model_validate(content["data"] if data is None else {**content["data"], "source": data})
-    store = open_data(spec, Workspace(), console)
-    faces = FitData(train=store.split("train"), validation=store.split("validation"))
-    require_faces_of_fit(folder, faces, spec.source)
-    return faces.validation
 
 
 def _pack_member(

@@ -14,7 +14,7 @@ from ensemble.perturbation import FusionMode, PerturbationPlan, check_views
 from ensemble.predictions import Predictions, check_min_confidence
 from pipelines.bundle import read_resolved
 from pipelines.console import Console
-from pipelines.data_opening import open_data
+from pipelines.data_opening import open_faces_of_fit
 from pipelines.detection import Detect, FaceDetector
 from pipelines.drawing import Drawing
 from pipelines.drawing_place import check_place
@@ -185,7 +185,9 @@ def _stream(
             "folders, zips or a data set, or fit a committee: `ensemble fit --members members.yaml`."
         )
     if not inputs:
-        return StoreStream(store=open_data(data, workspace, console, device=str(device)), shape=shape)
+        return StoreStream(
+            store=open_faces_of_fit(predictor.folder, workspace, console, device=str(device)), shape=shape
+        )
     detector = FaceDetector(detect, device=device, align=data.align)
 
     def missed(name: str, content: bytes) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipelines.atomic import is_alive, sync_files
+from pipelines.lock import locked
 
 __all__ = ["file_mark", "file_marks", "making"]
 
@@ -38,12 +39,14 @@ def file_mark(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def making(folder: Path, *, is_there: Callable[[], bool]) -> Iterator[Path]:
+def making(folder: Path, *, is_there: Callable[[], bool], guard: Path) -> Iterator[Path]:
     """Give a temporary sibling of `folder`, renamed to it on success and removed otherwise.
 
     Args:
         folder: What is made.
         is_there: Whether it is there already: another process may be faster, with the same result.
+        guard: Folder whose lock is held while `folder` is replaced; two that replace a damaged one would else remove
+            each other's.
     """
     temporary = folder.with_name(f".{folder.name}.{platform.node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     temporary.mkdir(parents=True)
@@ -51,7 +54,8 @@ def making(folder: Path, *, is_there: Callable[[], bool]) -> Iterator[Path]:
     try:
         yield temporary
         sync_files(temporary)
-        _rename(temporary, folder, is_there)
+        with locked(guard, wait=True):
+            _rename(temporary, folder, is_there)
     except OSError as error:
         if error.errno is not None and error.filename is None:
             error.filename = str(folder)  # a failed write does not know where it was to

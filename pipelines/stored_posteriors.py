@@ -107,7 +107,7 @@ def stored_posteriors(folder: Path, members: Sequence[str]) -> StoredPosteriors:
         if split.labels is None:
             raise InputError(f"Expected labelled validation faces in `{path}`, but got none.")
         first = first or (split, bank.classes)
-        if bank.classes != first[1] or not np.array_equal(split.ids, first[0].ids):
+        if bank.classes != first[1] or not _same_faces(split, first[0]):
             raise InputError(f"Expected the same faces and classes from all members, but `{path}` differs.")
         posteriors[name] = fuse_views(split.probs)
         unseen |= {name: bank.splits["train"]} if "train" in bank.splits else {}

@@ -61,7 +61,7 @@ def _answers(
     check_teacher(teacher, faces.classes)
     key = digest_of({
         "version": _VERSION, "teacher": teacher.sha256, "views": teacher.views, "device": device.type,
-        "faces": [faces.digest, faces.names_digest, faces.split], "classes": list(faces.classes),
+        "faces": [faces.digest, faces.order_digest, faces.split], "classes": list(faces.classes),
     })  # fmt: skip
     path = cache / "teachers" / f"{key}.npy"
     return np.array(

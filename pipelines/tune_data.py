@@ -71,7 +71,7 @@ class TuneData:
     @property
     def digest(self) -> str:
         """Digest of all that the trials see."""
-        faces = [[f.split, f.digest, f.names_digest] for f in self.splits]
+        faces = [[f.split, f.digest, f.order_digest] for f in self.splits]
         return digest_of({"faces": faces, "fold": None if self.fold is None else self.fold.tolist()})
 
     def part(self, number: int) -> FitData:

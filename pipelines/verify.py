@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +13,13 @@ import torch
 from backbones.errors import InputError
 from ensemble.bank import SplitPosteriors, load_posteriors
 from ensemble.committee_spec import CommitteeNode
-from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
 from ensemble.outside_spec import OUTSIDE
 from ensemble.perturbation import PerturbationPlan
 from pipelines.bundle import COMMITTEE, POSTERIORS, changed_files, read_json
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
-from pipelines.data_opening import open_data
+from pipelines.data_opening import open_faces_of_fit
 from pipelines.device import choose_device
 from pipelines.face_store import FaceStore
 from pipelines.folded_member import FoldedMember, load_member
@@ -117,7 +115,7 @@ def verify_committee(
     members = tuple(member["name"] for member in content["members"])
     checks = [Check(member=name, note="files only") for name in members]
     if faces:
-        checks = list(_Verification(folder, content, faces, tolerance, device, console).run(members))
+        checks = list(_Verification(folder, faces, tolerance, device, console).run(members))
     console.table(f"Committee {folder.name}", HEADER, [check.row() for check in checks])
     wrong = [
         f"{c.member}, {c.split}: probabilities differ by {c.difference:.3g}, tolerance {c.tolerance:g}"
@@ -145,7 +143,6 @@ class _Verification:
     def __init__(
         self,
         folder: Path,
-        content: Mapping[str, Any],
         faces: int,
         tolerance: float | None,
         device: str | None,
@@ -153,9 +150,8 @@ class _Verification:
     ) -> None:
         self.folder, self.faces, self.tolerance, self.console = folder, faces, tolerance, console
         self.device = choose_device(device)
-        spec = DataSpec.model_validate(content["data"])
         try:
-            self.store: FaceStore = open_data(spec, Workspace(), console, device=str(self.device))
+            self.store: FaceStore = open_faces_of_fit(folder, Workspace(), console, device=str(self.device))
         except InputError as error:
             raise InputError(f"{error}\n`ensemble verify --faces 0` checks all but the networks.") from None
 
@@ -223,12 +219,6 @@ def _put_together(place: Path, name: str, copies: Sequence[Path]) -> Check:
 def _images(faces: Faces, ids: npt.NDArray[np.str_]) -> npt.NDArray[np.uint8]:
     """The faces of these names."""
     places = {str(name): row for row, name in enumerate(faces.ids)}
-    missing = [str(name) for name in ids if str(name) not in places]
-    if missing:
-        raise InputError(
-            f"Expected the faces that the committee was fitted on, but {len(missing)} of {len(ids)} are not among the "
-            f"data's {faces.split} faces, {missing[0]!r} for one. `ensemble verify --faces 0` runs no network."
-        )
     return np.ascontiguousarray(faces.images[[places[str(name)] for name in ids]])
 
 

@@ -12,10 +12,9 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.bank import load_posteriors
 from ensemble.data_spec import DataSpec
-from ensemble.faces import Faces
 from pipelines.bundle import POSTERIORS, read_resolved
 from pipelines.console import Console
-from pipelines.data_opening import open_data
+from pipelines.data_opening import open_faces_of_fit
 from pipelines.detection import FaceDetector
 from pipelines.face_block import Shape
 from pipelines.predictor import Predictor
@@ -118,15 +117,10 @@ def chosen_faces(
             f"Expected validation faces for `--choose {choice}`, but {speaker or 'the committee'} makes none of that "
             f"kind. Choose `random`."
         )
-    faces = _validation(predictor, console, workspace)
+    store = open_faces_of_fit(predictor.folder, workspace, console, device=str(predictor.device))
+    faces = store.split("validation")
     place = {str(name): row for row, name in enumerate(faces.ids)}
     names = [str(ids[row]) for row in rows]
-    missing = [name for name in names if name not in place]
-    if missing:
-        raise InputError(
-            f"Expected the validation faces that `{predictor.folder}` was fitted on, but the data have no "
-            f"{missing[0]!r} any more. Give the faces to explain as INPUT, or fit the committee again."
-        )
     spread = np.unique(np.linspace(0, len(faces) - 1, min(_MEAN_OF, len(faces))).astype(int))
     return ShownFaces(
         ids=tuple(names), images=np.stack([faces.images[place[name]] for name in names]),
@@ -173,15 +167,3 @@ def _stored(
     if first.labels is None:
         raise InputError(f"Expected labelled validation faces in `{predictor.folder}`, but got none. Give INPUT.")
     return {name: split.probs[0] for name, split in splits.items()}, first.ids, first.labels
-
-
-def _validation(predictor: Predictor, console: Console, workspace: Workspace) -> Faces:
-    data = DataSpec.model_validate(read_resolved(predictor.folder)["data"])
-    store = open_data(data, workspace, console, device=str(predictor.device))
-    faces = store.split("validation")
-    if (faces.size, faces.channels) != (predictor.face_size, predictor.face_channels):
-        raise InputError(
-            f"Expected faces of {predictor.face_size} px and {predictor.face_channels} channel(s), as the committee "
-            f"was fitted on, but got {faces.size} px and {faces.channels}."
-        )
-    return faces

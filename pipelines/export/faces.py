@@ -9,7 +9,7 @@ from backbones.errors import InputError
 from ensemble.data_spec import DataSpec
 from pipelines.bundle import read_resolved
 from pipelines.console import Console
-from pipelines.data_opening import open_data
+from pipelines.data_opening import open_faces_of_fit
 from pipelines.detection import FaceDetector
 from pipelines.export.parity import edge_faces
 from pipelines.face_block import Shape
@@ -65,12 +65,10 @@ def _given(predictor: Predictor, source: str | None) -> npt.NDArray[np.uint8] | 
 
 def _stored(predictor: Predictor, console: Console, workspace: Workspace) -> npt.NDArray[np.uint8] | None:
     """Validation faces of the fit, spread over all of them; None if they are gone or are others now."""
-    data = DataSpec.model_validate(read_resolved(predictor.folder)["data"])
     try:
-        faces = open_data(data, workspace, console, device=str(predictor.device)).split("validation")
+        store = open_faces_of_fit(predictor.folder, workspace, console, device=str(predictor.device))
     except (InputError, OSError):
         return None
-    if (faces.size, faces.channels) != (predictor.face_size, predictor.face_channels) or not len(faces):
-        return None
+    faces = store.split("validation")
     rows = np.unique(np.linspace(0, len(faces) - 1, min(_REAL, len(faces))).astype(int))
     return np.array(faces.images[rows])

@@ -26,7 +26,7 @@ def faces(votes: np.ndarray | None, labels: np.ndarray) -> Faces:
     count = len(labels)
     return Faces(
         split="train", classes=CLASSES, ids=np.arange(count).astype(str), images=np.zeros((count, 4, 4), np.uint8),
-        labels=labels, votes=votes, digest="", names_digest="",
+        labels=labels, votes=votes, digest="", order_digest="",
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from backbones.errors import InputError
 from backbones.head.linear_svm import LinearSVM
 from backbones.registry import HEADS
 from ensemble.expression import EXPRESSIONS
-from ensemble.faces import Faces, content_digest, digest_of_ids
+from ensemble.faces import Faces
 from ensemble.spec import MemberSpec
 from pipelines.estimators import ESTIMATORS
 from pipelines.fit_data import FitData
@@ -67,9 +67,8 @@ def _data(count: int = 900) -> FitData:
     for split, rows in (("train", slice(0, 700)), ("validation", slice(700, None))):
         ids = np.array([f"{split}{i}" for i in range(len(labels[rows]))])
         parts.append(
-            Faces(
-                split=split, classes=EXPRESSIONS, ids=ids, images=images[rows], labels=labels[rows],
-                digest=content_digest(images[rows], labels[rows]), names_digest=digest_of_ids(ids),
+            Faces.of(
+                split=split, classes=EXPRESSIONS, ids=ids, images=images[rows], labels=labels[rows]
             )
         )  # fmt: skip
     return FitData(train=parts[0], validation=parts[1])

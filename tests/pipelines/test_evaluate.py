@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +18,12 @@ from ensemble.estimate import nested_probs
 from ensemble.metric import nll
 from ensemble.rule.temperature import scaled
 from pipelines.bundle import read_committee
+from pipelines.console import Console
 from pipelines.evaluation import evaluation_markdown
+from pipelines.looks import record_look
 from pipelines.stored_posteriors import stored_posteriors
+from pipelines.tracking_store import open_client
+from pipelines.workspace import Workspace
 
 Cli = Callable[..., Outcome]
 
@@ -120,6 +127,46 @@ def test_faces_other_than_those_of_the_fit_are_refused(tiny: Path, cli: Cli, mon
             in refused.err
         )
     assert not (tiny / "mlruns" / "committees" / "tiny" / "evaluation").exists()
+
+
+@pytest.mark.parametrize("command", ["predict", "explain", "verify"])
+def test_no_command_takes_other_faces_for_those_of_the_fit(
+    tiny: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("pipelines.fit_data.FitData.digest", "that of a source that was replaced")
+    refused = cli(command)
+    assert refused.code == 2
+    assert "Expected the faces that `mlruns/committees/tiny` was fitted on" in refused.err
+
+
+def test_looks_at_the_same_time_are_all_recorded(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(uri: str) -> Any:
+        time.sleep(0.2)
+        return open_client(uri)
+
+    monkeypatch.setattr("pipelines.looks.open_client", slowly)
+    folder = tiny / "mlruns" / "committees" / "tiny"
+    report = {"committee_sha256": "0" * 64, "faces": 30, "views": 2, "committee": {"accuracy": 0.5}}
+
+    def look(_: int) -> None:
+        record_look(folder, None, report, Workspace(), Console(quiet=True))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(look, range(3)))
+    looks = [json.loads(line) for line in (folder / "evaluation" / "looks.jsonl").read_text().splitlines()]
+    assert [look["number"] for look in looks] == [1, 2, 3]
+
+
+def test_a_look_at_other_faces_is_kept_apart(tiny: Path, cli: Cli) -> None:
+    from mlflow import MlflowClient
+
+    assert cli("evaluate", "--split", "test", "--data", "synthetic").code == 0
+    folder = tiny / "mlruns" / "committees" / "tiny"
+    assert json.loads((folder / "evaluation" / "looks.jsonl").read_text())["data"] == "synthetic"
+    client = MlflowClient(f"sqlite:///{tiny / 'mlruns' / 'mlflow.db'}")
+    metrics = client.get_run(json.loads((folder / "tracking.json").read_text())["parent"]).data.metrics
+    assert "test/accuracy" not in metrics
+    assert "other_test/accuracy" in metrics
 
 
 def test_a_look_at_a_registered_model_is_on_the_run_that_made_it(tiny: Path, cli: Cli) -> None:

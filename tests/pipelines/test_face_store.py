@@ -19,9 +19,10 @@ import pytest
 
 from backbones.errors import InputError
 from ensemble.expression import EXPRESSIONS
-from ensemble.faces import content_digest
+from ensemble.faces import content_digest, face_digests
 from pipelines import face_loading
 from pipelines.face_loading import load_faces
+from pipelines.fit_data import FitData
 from pipelines.reader.fer_csv import FerCsv
 
 USAGES = ("Training",) * 14 + ("PublicTest",) * 7 + ("PrivateTest",) * 3
@@ -55,7 +56,19 @@ def test_csv_zip_and_folder_have_one_digest(sources, tmp_path):
     assert [store.reader for store in stores] == ["fer_csv", "fer_folder", "fer_folder"]
     assert len({store.digest for store in stores}) == 1
     assert len({store.folder for store in stores}) == 3
-    assert len({store.names_digests["train"] for store in stores}) == 3
+    assert len({store.order_digests["train"] for store in stores}) == 3
+
+
+def test_the_same_faces_in_another_order_are_another_fit(sources, tmp_path):
+    before = load_faces(sources["csv"], cache=tmp_path)
+    header, *rows = sources["csv"].read_text().splitlines()
+    sources["csv"].write_text("\n".join([header, rows[1], rows[0], *rows[2:]]))  # the ids are numbers of rows
+    after = load_faces(sources["csv"], cache=tmp_path)
+    assert before.digest == after.digest
+    assert before.split("train").ids.tolist() == after.split("train").ids.tolist()
+    assert FitData(train=before.split("train"), validation=before.split("validation")).digest != (
+        FitData(train=after.split("train"), validation=after.split("validation")).digest
+    )
 
 
 def test_a_split_is_what_was_read(sources, images, tmp_path):
@@ -69,9 +82,9 @@ def test_a_split_is_what_was_read(sources, images, tmp_path):
     np.testing.assert_array_equal(faces.images, images[14:21])
     assert faces.labels.tolist() == [i % 7 for i in range(14, 21)]
     assert faces.ids.tolist() == [f"PublicTest_{i}" for i in range(14, 21)]
-    assert faces.digest == content_digest(images[14:21], faces.labels)
+    assert faces.digest == content_digest(face_digests(images[14:21], faces.labels))
     assert faces.digest == faces.take(np.arange(7)).digest
-    assert faces.names_digest == faces.take(np.arange(7)).names_digest
+    assert faces.order_digest == faces.take(np.arange(7)).order_digest
     assert faces.votes is None
     assert store.groups("train") is None
     with pytest.raises(ValueError, match="read-only"):

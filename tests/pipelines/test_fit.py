@@ -70,6 +70,17 @@ def test_a_changed_member_is_retrained_and_the_old_one_kept(tiny: Path, cli: obj
     assert len(list((committee / "replaced").iterdir())) == 1
 
 
+def test_posteriors_of_another_member_are_not_kept_where_its_folder_does_not_tell(tiny: Path, cli: object) -> None:
+    committee = tiny / "mlruns" / "committees" / "tiny"
+    bank = committee / "members" / "plain" / "posteriors.npz"
+    before = load_posteriors(bank).splits["validation"].probs
+    (committee / "members" / "plain" / "spec.json").unlink()
+    (tiny / "tiny.yaml").write_text(TINY.replace("lr: 3.0e-3", "lr: 2.0e-3"))
+    outcome: Outcome = cli("fit", "--members", "tiny.yaml", "--jobs", "1", "--no-track", "--quiet")  # type: ignore[operator]
+    assert outcome.code == 0, outcome.err
+    assert not np.array_equal(load_posteriors(bank).splits["validation"].probs, before)
+
+
 def test_jobs_side_by_side_give_the_same_bytes_as_one_by_one(
     tiny: Path, cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:

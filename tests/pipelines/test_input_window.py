@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ensemble.expression import EXPRESSIONS
-from ensemble.faces import Faces, content_digest, digest_of_ids
+from ensemble.faces import Faces
 from ensemble.spec import InputSpec, MemberSpec
 from ensemble.spec_check import check_spec
 from pipelines.fit_data import FitData
@@ -99,10 +99,7 @@ def faces(split: str, count: int, seed: int) -> Faces:
     rng = np.random.default_rng(seed)
     images, labels = rng.integers(0, 256, (count, 12, 12), dtype=np.uint8), np.arange(count) % 7
     ids = np.array([f"{split}{i}" for i in range(count)])
-    return Faces(
-        split=split, classes=EXPRESSIONS, ids=ids, images=images, labels=labels,
-        digest=content_digest(images, labels), names_digest=digest_of_ids(ids),
-    )  # fmt: skip
+    return Faces.of(split=split, classes=EXPRESSIONS, ids=ids, images=images, labels=labels)
 
 
 @pytest.mark.parametrize("freeze", [None, {"until": "backbone"}])

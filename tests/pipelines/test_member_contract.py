@@ -13,7 +13,7 @@ from network_grid import CASES, CLASSES, Case
 from backbones import facenet_parts
 from backbones.freeze import frozen_stages
 from backbones.registry import HEADS
-from ensemble.faces import Faces, content_digest, digest_of_ids
+from ensemble.faces import Faces
 from ensemble.spec import MemberSpec
 from pipelines.fit_data import FitData
 from pipelines.member import Member
@@ -47,10 +47,7 @@ def make_faces(split: str, case: Case) -> Faces:
     size = (case.shape.size,) * 2 + ((3,) if case.shape.channels == 3 else ())
     images, labels = rng.integers(0, 256, (COUNT, *size), dtype=np.uint8), np.arange(COUNT) % CLASSES
     ids = np.array([f"{split}{i}" for i in range(COUNT)])
-    return Faces(
-        split=split, classes=tuple(f"c{i}" for i in range(CLASSES)), ids=ids, images=images, labels=labels,
-        digest=content_digest(images, labels), names_digest=digest_of_ids(ids),
-    )  # fmt: skip
+    return Faces.of(split=split, classes=tuple(f"c{i}" for i in range(CLASSES)), ids=ids, images=images, labels=labels)
 
 
 def make_member(case: Case, **fields: Any) -> Member:

@@ -70,14 +70,15 @@ def test_shares_follow_the_beta_distribution() -> None:
 
 
 def test_share_of_batches_and_of_epochs() -> None:
-    def mixed(spec: MixSpec, epoch: int) -> int:
-        mixing = Mixing(spec, seed=0, epochs=10)
+    def mixed(spec: MixSpec, epoch: int, epochs: int = 10) -> int:
+        mixing = Mixing(spec, seed=0, epochs=epochs)
         mixing.begin(epoch)
         return sum(not torch.equal(mixing(*batch())[1], batch()[1]) for _ in range(200))
 
     assert 60 < mixed(MixSpec(mixup=1.0, share=0.5), 0) < 130
     assert mixed(MixSpec(mixup=1.0, until=0.8), 7) > 150
     assert mixed(MixSpec(mixup=1.0, until=0.8), 8) == 0
+    assert mixed(MixSpec(mixup=1.0, until=0.55), 11, epochs=20) == 0  # 0.55 · 20 is a little more than 11
 
 
 def test_epochs_draw_otherwise_and_repeat() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from support import Outcome
 
 from ensemble.expression import EXPRESSIONS
-from ensemble.faces import Faces, content_digest, digest_of_ids
+from ensemble.faces import Faces
 from ensemble.spec import MemberSpec
 from pipelines.member import Member
 from pipelines.overfit import few_faces, overfit
@@ -23,10 +23,7 @@ from pipelines.synthetic import synthetic_faces
 def faces() -> Faces:
     images, labels, _ = synthetic_faces(140, seed=2)
     ids = np.array([f"f{i}" for i in range(140)])
-    return Faces(
-        split="train", classes=EXPRESSIONS, ids=ids, images=images, labels=labels,
-        digest=content_digest(images, labels), names_digest=digest_of_ids(ids),
-    )  # fmt: skip
+    return Faces.of(split="train", classes=EXPRESSIONS, ids=ids, images=images, labels=labels)
 
 
 def test_few_faces_are_spread_over_the_classes(faces: Faces) -> None:

@@ -16,7 +16,7 @@ from support import ROOT
 
 from backbones.errors import InputError
 from ensemble.expression import EXPRESSIONS
-from ensemble.faces import Faces, content_digest, digest_of_ids
+from ensemble.faces import Faces
 from ensemble.perturbation import PerturbationPlan
 from ensemble.predictions import Predictions
 from ensemble.spec import MemberSpec
@@ -41,10 +41,7 @@ def make_faces(count: int = 40, size: int = 20) -> Faces:
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (count, size, size), dtype=np.uint8), np.arange(count) % 7
     ids = np.array([f"f{i}" for i in range(count)])
-    return Faces(
-        split="train", classes=EXPRESSIONS, ids=ids, images=images, labels=labels,
-        digest=content_digest(images, labels), names_digest=digest_of_ids(ids),
-    )  # fmt: skip
+    return Faces.of(split="train", classes=EXPRESSIONS, ids=ids, images=images, labels=labels)
 
 
 def make_member(size: int = 20, **fields: object) -> Member:

@@ -107,6 +107,16 @@ def test_images_zip_folder_glob_and_labelled_tree_agree(tiny: Path, cli: Cli, fa
     assert len(results["tree"]) == len(faces)
 
 
+@pytest.mark.parametrize("size", ["1", "32"])
+def test_a_file_named_twice_is_predicted_once(tiny: Path, cli: Cli, faces: np.ndarray, size: str) -> None:
+    Path("flat").mkdir()
+    for index in range(3):
+        Image.fromarray(faces[index]).save(f"flat/{index}.png")
+    outcome = cli("predict", "flat", "flat/1.png", "--out", "p.csv", "--batch-size", size)
+    assert outcome.code == 0, outcome.err
+    assert [Path(name).name for name in pd.read_csv("p.csv").id] == ["0.png", "1.png", "2.png"]
+
+
 def test_csv_of_the_training_layout_predicts_like_the_cache(tiny: Path, cli: Cli, faces: np.ndarray) -> None:
     store = load_faces("synthetic", options={"count": 210}, cache=Path("mlruns/cache"))
     lines = ["emotion,pixels,Usage"]

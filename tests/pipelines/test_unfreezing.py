@@ -14,7 +14,7 @@ from torch import Tensor
 from backbones.errors import InputError
 from backbones.freeze import frozen_stages
 from ensemble.expression import EXPRESSIONS
-from ensemble.faces import Faces, content_digest, digest_of_ids
+from ensemble.faces import Faces
 from ensemble.spec import MemberSpec
 from pipelines.bundle import WEIGHTS
 from pipelines.fit_data import FitData
@@ -33,10 +33,7 @@ def make_faces(split: str, count: int) -> Faces:
     labels = np.arange(count) % 7
     images = np.clip(rng.normal(30 * labels[:, None, None], 40, (count, 16, 16)), 0, 255).astype(np.uint8)
     ids = np.array([f"{split}{i}" for i in range(count)])
-    return Faces(
-        split=split, classes=EXPRESSIONS, ids=ids, images=images, labels=labels,
-        digest=content_digest(images, labels), names_digest=digest_of_ids(ids),
-    )  # fmt: skip
+    return Faces.of(split=split, classes=EXPRESSIONS, ids=ids, images=images, labels=labels)
 
 
 DATA = FitData(train=make_faces("train", 56), validation=make_faces("validation", 28))
