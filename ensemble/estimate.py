@@ -16,7 +16,7 @@ from backbones.errors import InputError
 from ensemble.committee_spec import CommitteeNode
 from ensemble.comparison import Comparison, bootstrap_interval, mcnemar
 from ensemble.fitted_node import FittedNode, Posteriors, cross_fit, fit_node
-from ensemble.metric import accuracy, brier, expected_calibration_error, nll
+from ensemble.metric import accuracy, brier, expected_calibration_error, nll, wilson_interval
 from ensemble.rule.temperature import best_temperature
 from ensemble.rules import Labels, Probs, check_labels
 
@@ -49,7 +49,7 @@ class Estimate:
         fit_faces: Number of labelled faces of the fit.
         fitted_accuracy: Accuracy on the faces of the fit.
         nested_accuracy: Held-out accuracy.
-        nested_interval: 95 % bootstrap interval of it.
+        nested_interval: 95 % bootstrap interval of it; Wilson's where all faces are right, or none.
         fitted_nll: Negative log-likelihood on the faces of the fit, in nats.
         nll: Held-out negative log-likelihood.
         brier: Held-out Brier score.
@@ -149,7 +149,7 @@ def estimate(
         fit_faces=len(truth),
         fitted_accuracy=accuracy(fitted, truth),
         nested_accuracy=accuracy(nested, y),
-        nested_interval=bootstrap_interval((nested.argmax(axis=1) == y).astype(np.float64), seed=seed),
+        nested_interval=_interval(nested.argmax(axis=1) == y, seed=seed),
         fitted_nll=nll(fitted, truth),
         nll=nll(nested, y),
         brier=brier(nested, y),
@@ -175,3 +175,10 @@ def _fitted(node: CommitteeNode, posteriors: Posteriors, labels: npt.ArrayLike, 
 def _ends_calibrated(node: CommitteeNode) -> bool:
     """Whether the tree ends in a temperature over what it has fused, as `calibrate: [fused]` has it."""
     return node.rule == "temperature" and len(node.over) == 1
+
+
+def _interval(hits: npt.NDArray[np.bool_], *, seed: int) -> tuple[float, float]:
+    """95 % interval of an accuracy. Faces that are all alike tell a bootstrap nothing."""
+    if hits.all() or not hits.any():
+        return wilson_interval(int(hits.sum()), len(hits))
+    return bootstrap_interval(hits.astype(np.float64), seed=seed)

@@ -144,8 +144,11 @@ def _write(
         OSError: The disk is full, or does not take the file for another reason.
     """
     with replacing(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         try:
-            save_file(tensors, temporary, metadata=metadata)
+            save_file(tensors, temporary, metadata=metadata)  # for its owner alone, whatever the user's umask
+            temporary.chmod(mode)
         except SafetensorError as error:  # it tells what the system said in words only
             number = re.search(r"os error (\d+)", str(error))
             code = int(number[1]) if number else errno.EIO

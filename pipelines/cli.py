@@ -25,7 +25,7 @@ from pipelines.command.verify import verify
 from pipelines.command.weights import app as weights_app
 from pipelines.environment import prepare_environment
 from pipelines.plain_name import plain_text
-from pipelines.termination import terminable
+from pipelines.termination import INTERRUPTED, terminable, was_interrupted
 
 __all__ = ["app", "main"]
 
@@ -206,7 +206,7 @@ def main() -> None:
         with terminable():
             app()
     except InputError as error:
-        _end(str(error), 2)
+        _end(*((INTERRUPTED, 130) if was_interrupted() else (str(error), 2)))
     except EnsembleError as error:
         _end(str(error), 1)
     except OSError as error:
@@ -219,7 +219,7 @@ def main() -> None:
         _end_for_memory(error)
     except SystemExit as ending:
         if ending.code == 130:
-            typer.echo("ensemble: interrupted; finished work is kept, the same command resumes fit and tune.", err=True)
+            typer.echo(f"ensemble: {INTERRUPTED}", err=True)
         raise
 
 

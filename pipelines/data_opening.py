@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ensemble.data_spec import DataSpec
 from pipelines.bundle import read_resolved
-from pipelines.class_coverage import map_note, require_training_faces
+from pipelines.class_coverage import coverage_notes, map_note, require_training_faces
 from pipelines.console import Console
 from pipelines.face_loading import load_faces
 from pipelines.face_store import FaceStore
@@ -56,6 +56,9 @@ def open_data(
         console.note(map_note(store, spec.classes))
     if spec.classes and fit:
         require_training_faces(store, spec.classes)
+    elif fit:
+        for note in coverage_notes(store):
+            console.note(note)
     if spec.dedupe:
         from pipelines.dedupe import without_twins
 

@@ -157,22 +157,27 @@ def _cells(member: Member, faces: Faces, *, by_heart: bool) -> tuple[str, ...]:
     return (*cells, f"{overfit(member, faces, target=_BY_HEART):.3f}") if by_heart else cells
 
 
-def describe_data(source: str, *, classes: Wanted | None = None) -> None:
+def describe_data(source: str, *, classes: Wanted | None = None, reader: str | None = None) -> None:
     """Print faces per split and class, size and digest of a data source.
 
     Args:
         source: A path, or `synthetic`.
         classes: What becomes of its classes.
+        reader: Name of its reader; None lets the layout decide.
 
     Raises:
         InputError: It is missing, damaged or of no known layout, or lacks a class that is named.
     """
+    from pipelines.class_coverage import coverage_notes
     from pipelines.data_opening import open_data
 
     if source != "synthetic" and not Path(source).exists():
         raise InputError(f"Expected a file, a folder or `synthetic`, but there is no {source!r}.")
     console = Console()
-    store = open_data(DataSpec(source=source, classes={**classes} if classes else None), Workspace(), console)
+    spec = DataSpec(source=source, classes={**classes} if classes else None, reader=reader)
+    store = open_data(spec, Workspace(), console)
+    for note in [] if classes else coverage_notes(store):
+        console.note(note)
     rows = [
         (split, f"{store.counts[split]:,}", *(f"{n:,}" for n in store.class_counts[split])) for split in store.counts
     ]

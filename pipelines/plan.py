@@ -104,7 +104,7 @@ def make_plan(
         if key not in _KEYS
     ]
     problems += _check_scalars(content)
-    source = _data(content, problems, beside=path.parent)
+    source = _data(content, problems, beside=path.parent, place="data.source" if data is None else "--data")
     members = planned_members(content, problems)
     groups = _groups(content)
     outside, places = outside_members(
@@ -161,7 +161,7 @@ def _check_scalars(content: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem.at(key, f"Expected a whole number of at least {least}, but got {value!r}.")
 
 
-def _data(content: Mapping[str, Any], problems: list[Problem], *, beside: Path) -> DataSpec | None:
+def _data(content: Mapping[str, Any], problems: list[Problem], *, beside: Path, place: str) -> DataSpec | None:
     given = content.get("data", "synthetic")
     spec, found = check_spec(DataSpec, _mapping(given) if isinstance(given, str) else given, "data")
     problems += found
@@ -169,7 +169,7 @@ def _data(content: Mapping[str, Any], problems: list[Problem], *, beside: Path) 
         return None
     if spec.source != "synthetic" and not Path(spec.source).exists():
         message = f"Expected a file, a folder or `synthetic`, but there is no {spec.source!r}."
-        problems.append(Problem.at("data.source", message))
+        problems.append(Problem.at(place, message))
     if spec.votes is not None:
         folders = dict.fromkeys((Path(), beside, Path(spec.source).parent))
         votes = next((folder / spec.votes for folder in folders if (folder / spec.votes).is_file()), None)

@@ -12,7 +12,7 @@ from ensemble.class_meaning import Wanted
 from ensemble.data_spec import DataSpec, OnBad
 from ensemble.perturbation import FusionMode, PerturbationPlan, check_views
 from ensemble.predictions import Predictions, check_min_confidence
-from pipelines.bundle import read_resolved
+from pipelines.bundle import REPORT, read_json, read_resolved
 from pipelines.console import Console
 from pipelines.data_opening import open_faces_of_fit
 from pipelines.detection import Detect, FaceDetector
@@ -135,7 +135,18 @@ def predict_files(
     if skipped:
         skipped.write(report)
         console.note(f"{len(skipped):,} skipped, which cannot be read: {report}")
+    else:
+        SkipReport.remove(report)  # that of an earlier run
+    if not inputs:
+        _tell_nested(predictor.folder, console)
     return summary
+
+
+def _tell_nested(folder: Path, console: Console) -> None:
+    """What the fit was judged by: of rules that were fitted on these faces, their accuracy here says too much."""
+    report = read_json(folder / REPORT)
+    nested = report["rules"]["committee"]["nested_accuracy"]
+    console.note(f"committee {report['basis']}: {nested:.4f}")
 
 
 def _tell_missed(summary: Summary, console: Console) -> None:

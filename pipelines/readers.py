@@ -95,7 +95,10 @@ def choose_reader(source: Path | str) -> str:
     for name in sorted(readers, key=lambda name: readers[name].fallback):
         if readers[name].claims(path):
             return name
-    raise InputError(f"Expected labelled faces in {path}, but recognise no layout. Understood are {LAYOUTS}.")
+    raise InputError(
+        f"Expected labelled faces in {path}, but recognise no layout. Understood are {LAYOUTS}. "
+        "Classes are known by names of expressions; folders of other names are read with `reader: class_folder`."
+    )
 
 
 def require_source(source: Path | str) -> Path:

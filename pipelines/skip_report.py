@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from pathlib import Path
 
 from pipelines.atomic import replacing
@@ -12,6 +13,9 @@ __all__ = ["SKIPPED", "SkipReport"]
 
 SKIPPED = "skipped.csv"
 """Name of the report beside stored faces, and in a committee's folder."""
+
+
+_HEADER = ("file", "reason")
 
 
 class SkipReport:
@@ -31,6 +35,15 @@ class SkipReport:
         """Take note of an image or a row."""
         self.entries.append((plain_name(name), plain_name(reason)))
 
+    @staticmethod
+    def remove(path: Path) -> None:
+        """Remove such a file, and no other of that name."""
+        with suppress(FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+            with path.open(encoding="utf-8") as file:
+                ours = file.readline().strip() == ",".join(_HEADER)
+            if ours:
+                path.unlink()
+
     def write(self, path: Path) -> None:
         """Write the csv `file,reason`; whole or not at all."""
         with (
@@ -38,5 +51,5 @@ class SkipReport:
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
             table = csv.writer(file)
-            table.writerow(("file", "reason"))
+            table.writerow(_HEADER)
             table.writerows(self.entries)

@@ -52,7 +52,8 @@ class Workspace:
         """The folder of a finished committee.
 
         Args:
-            committee: A folder, a name under `committees` or inside the package, or None for the newest finished one.
+            committee: A folder, a name under `committees` or inside the package, or None for the newest finished one
+                that is no pack, if there is one.
 
         Raises:
             InputError: There is none, or it is unfinished.
@@ -87,8 +88,8 @@ class Workspace:
         return found[-1].parent
 
     def _finished(self) -> list[Path]:
-        """Manifests of the finished committees, the newest last."""
-        return sorted(self.committees.glob(f"*/{MANIFEST}"), key=_age)
+        """Manifests of the finished committees, the newest last: packs, made to be handed on, before all others."""
+        return sorted(self.committees.glob(f"*/{MANIFEST}"), key=lambda m: (not (m.parent / PACK).is_file(), *_age(m)))
 
 
 def is_shipped(folder: Path) -> bool:

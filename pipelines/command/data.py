@@ -18,12 +18,13 @@ app = typer.Typer(help="Look at labelled faces.", no_args_is_help=True)
 def data_describe(
     source: Annotated[str, typer.Argument(help="A csv, zip, tar.gz or folder, or `synthetic`.")],
     classes: Classes = None,
+    reader: Annotated[Optional[str], typer.Option(help="Reader [default by the layout].")] = None,  # noqa: UP045
 ) -> None:
     """Count faces by split and class, and print the digest."""
     from pipelines.class_option import read_wanted
     from pipelines.members import describe_data
 
-    describe_data(source, classes=read_wanted(classes or []))
+    describe_data(source, classes=read_wanted(classes or []), reader=reader)
 
 
 @app.command("audit")

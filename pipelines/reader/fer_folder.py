@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -72,7 +72,9 @@ class FerFolder:
                 f"Expected image names that begin with {', '.join(f'{prefix}_' for prefix in _SPLITS)}, "
                 f"but got {unknown!r} in {path}. Folders with other names are read with `reader: class_folder`."
             )
-        folders = [folder for folder, _ in classes_of(path, names)]
+        places = classes_of(path, names)
+        folders = [folder for folder, _ in places]
+        _check_folders(path, names, [split for _, split in places])
         classes, mapping = canonical_classes(folders)
         shape, resize = common_shape(path, names, self.size)
         return Listing(
@@ -88,6 +90,17 @@ class FerFolder:
     def decode(self, source: Path | str, listing: Listing) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield blocks of faces in the order of the listing."""
         return decode_images(require_source(source), listing)
+
+
+def _check_folders(path: Path, names: Sequence[str], splits: Sequence[str]) -> None:
+    """FER2013's own folders are `train` and `test`, the latter of both of its test sets."""
+    for name, split in zip(names, splits, strict=True):
+        meant = _SPLITS[_prefix(name)]
+        if split not in ("", meant) and (split, meant) != ("test", "validation"):
+            raise InputError(
+                f"Expected the names of the images in {path} to tell the splits, as FER2013's do, but {name!r}, of the "
+                f"{meant} split by its name, lies in a {split} folder. Say `reader: class_folder` to go by the folders."
+            )
 
 
 def _prefix(name: str) -> str:

@@ -50,6 +50,13 @@ def test_row_agrees_with_the_metrics():
     np.testing.assert_allclose(nested.sum(axis=1), 1.0, atol=1e-12)
 
 
+def test_faces_that_are_all_wrong_leave_an_interval():
+    posteriors = {"a": np.tile([0.1, 0.9], (12, 1))}
+    low, high = estimate(node(posteriors, rule="mean"), posteriors, np.zeros(12, dtype=np.int64)).nested_interval
+    assert low == 0.0
+    assert 0.2 < high < 0.3
+
+
 def test_is_deterministic():
     posteriors, labels = members(2, 3, 150, 0.8)
     tree = node(posteriors, over=[{"rule": "va_expo", "members": ["m0", "m1"]}, "m2"])

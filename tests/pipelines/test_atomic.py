@@ -128,3 +128,11 @@ def test_the_newest_committee_is_the_last_one_finished_whatever_the_clock_says(t
         assert workspace.find(None).name == name
     seal(workspace.committees / "first", members=[])  # fused again
     assert workspace.find(None).name == "first"
+    pack = workspace.committees / "first-pack"
+    pack.mkdir()
+    write_text(pack / "pack.json", "{}")
+    seal(pack, members=[])
+    assert workspace.find(None).name == workspace.find_ready(None).name == "first"  # a pack is to be handed on
+    for name in ("first", "second", "third"):
+        (workspace.committees / name / "manifest.json").unlink()
+    assert workspace.find_ready(None) == pack

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from support import ROOT, Outcome
 
 from backbones.registry import BACKBONES, HEADS, LOSSES
@@ -97,6 +99,58 @@ def test_data_describe_counts(cli: Cli) -> None:
     outcome = cli("data", "describe", "synthetic")
     assert outcome.code == 0
     assert "read as synthetic" in outcome.out
+
+
+def _tree(counts: dict[str, int]) -> str:
+    rng = np.random.default_rng(0)
+    for folder, count in counts.items():
+        Path("tree", folder).mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(rng.integers(0, 256, (20, 20), dtype=np.uint8)).save(Path("tree", folder, f"{number}.png"))
+    return "tree"
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"sad": 12, "happy": 12}, "fear, surprise, neutral: `classes: {angry: null, disgust: null"),
+        ({"train/sad": 4, "train/hapy": 4, "train/fear": 4, "val/sad": 2, "val/happy": 2, "val/fear": 2},
+         "is of happy, of which there are others; is hapy the same? `classes: {hapy: happy}`"),
+        ({"train/sad": 4, "train/fear": 4, "val/sad": 2}, "no validation face of tree is of fear"),
+        ({str(number): 6 for number in range(7)}, "are numbers, read in FER2013's order: 0 angry, 1 disgust"),
+    ],
+)  # fmt: skip
+def test_data_describe_tells_odd_classes(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: dict[str, int], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = cli("data", "describe", _tree(counts))
+    assert outcome.code == 0, outcome.err
+    assert said in outcome.err.replace("\n", " ")
+
+
+def test_folders_of_other_names_are_classes_if_the_reader_is_named(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tree = _tree({"traurig": 12, "très joyeux": 12})
+    refused = cli("data", "describe", tree)
+    assert refused.code == 2
+    assert "folders of other names are read with `reader: class_folder`" in refused.err
+    assert cli("data", "describe", tree, "--reader", "class_folder").code == 0
+
+
+def test_an_interruption_that_a_library_swallowed_is_one(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom backbones.errors import InputError\nimport pipelines.cli as cli\n"
+        "def command():\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGTERM)\n        signal.pause()\n"
+        "    except KeyboardInterrupt:\n        raise InputError('Expected a whole file.') from None\n"
+        "cli.app = command\ncli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 130
+    assert done.stderr.startswith("ensemble: interrupted")
 
 
 def test_fuse_gives_the_same_committee_again_without_torch(tiny: Path, cli: Cli) -> None:

@@ -50,6 +50,12 @@ def test_a_finished_committee_is_one_complete_folder(tiny: Path) -> None:
     assert set(bank.splits) == {"validation"}
 
 
+def test_all_files_have_the_mode_that_the_user_wants(tiny: Path) -> None:
+    folder = tiny / "mlruns" / "committees" / "tiny"
+    modes = {path.suffix: path.stat().st_mode for path in (folder / "members" / "plain").iterdir() if path.is_file()}
+    assert modes[".safetensors"] == modes[".json"]
+
+
 def test_a_finished_fit_is_not_touched_again(tiny: Path, cli: object) -> None:
     folder = tiny / "mlruns" / "committees" / "tiny" / "members"
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

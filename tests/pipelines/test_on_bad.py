@@ -166,6 +166,13 @@ def test_predict_skips_photos(tiny: Path, cli: Cli) -> None:
     assert "2 skipped, which cannot be read: predictions.skipped.csv" in outcome.err
     assert pd.read_csv("predictions.csv")["id"].tolist() == ["photos/a.png", "photos/c.png"]
     assert pd.read_csv("predictions.skipped.csv")["file"].tolist() == ["photos/b.png", "photos/d.jpg"]
+    for options in (("--on-bad", "skip"), ()):  # a report of an earlier run goes with its predictions
+        Path("predictions.skipped.csv").write_text("file,reason\nphotos/b.png,broken\n")
+        assert cli("predict", "photos/a.png", "--detect", "none", *options).code == 0
+        assert not Path("predictions.skipped.csv").exists()
+    Path("predictions.skipped.csv").write_text("a file of somebody's own\n")
+    assert cli("predict", "photos/a.png", "--detect", "none").code == 0
+    assert Path("predictions.skipped.csv").exists()
 
 
 def test_predict_skips_rows_and_labelled_images(tiny: Path, cli: Cli) -> None:

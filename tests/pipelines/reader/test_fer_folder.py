@@ -55,6 +55,13 @@ def test_an_image_without_a_class_folder_is_refused(write_tree, files):
         read(source)
 
 
+@pytest.mark.parametrize("place", ["val/sad/Training_5.png", "train/sad/PublicTest_5.png", "sad/test/Training_5.png"])
+def test_names_that_contradict_the_folders_are_refused(write_tree, files, place):
+    source = write_tree("fer", {**files, place: files["train/angry/Training_1000.png"]})
+    with pytest.raises(InputError, match=r"lies in a \w+ folder. Say `reader: class_folder` to go by the folders"):
+        read(source)
+
+
 def test_a_corrupt_image_is_named(write_tree, files):
     source = write_tree("fer.zip", {**files, "train/sad/Training_5.png": b"no image"})
     with pytest.raises(InputError, match=r"Expected .*fer\.zip: train/sad/Training_5\.png to be a readable image"):
