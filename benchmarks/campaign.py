@@ -40,6 +40,7 @@ RUNS = {
     "fer2013-laptop-all": ("benchmarks/laptop/all.yaml", "2 CPU cores"),
     "fer2013-laptop-reseeded": ("benchmarks/laptop/reseeded.yaml", "2 CPU cores"),
     "fer2013-laptop-doubled": ("benchmarks/laptop/doubled.yaml", "2 CPU cores"),
+    "fer2013-laptop-taught": ("benchmarks/laptop/taught.yaml", "2 CPU cores"),
     "fer2013-laptop-distilled": ("benchmarks/laptop/distilled.yaml", "2 CPU cores"),
     "fer2013-gpu": ("members/fer2013.yaml", "one H200"),
 }
