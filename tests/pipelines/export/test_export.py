@@ -168,17 +168,23 @@ def test_a_wrong_answer_is_seen(exported: Path) -> None:
     assert compare(found, other.answers, faces, source="").holds
 
 
-def test_without_the_faces_of_the_fit_drawn_ones_are_taken(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["gone", "others"])
+def test_without_the_faces_of_the_fit_drawn_ones_are_taken(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     from pipelines.console import Console
-    from pipelines.export import faces as faces_module
+    from pipelines.export.faces import compared_faces
     from pipelines.workspace import Workspace
 
     def gone(*_: object, **__: object) -> None:
         raise InputError("Expected `faces.zip`, but there is no such file.")
 
-    monkeypatch.setattr(faces_module, "open_data", gone)
+    if how == "gone":
+        monkeypatch.setattr("pipelines.data_opening.open_data", gone)
+    else:
+        monkeypatch.setattr("pipelines.fit_data.FitData.digest", "that of a source that was replaced")
     predictor = Predictor.load("tiny", device="cpu")
-    faces, source = faces_module.compared_faces(predictor, None, console=Console(quiet=True), workspace=Workspace())
+    faces, source = compared_faces(predictor, None, console=Console(quiet=True), workspace=Workspace())
     assert source == "19 drawn images"
     assert faces.shape == (19, 48, 48)
     assert (faces[0].max(), faces[1].min()) == (0, 255)
