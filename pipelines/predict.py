@@ -145,8 +145,8 @@ def predict_files(
 def _tell_nested(folder: Path, console: Console) -> None:
     """What the fit was judged by: of rules that were fitted on these faces, their accuracy here says too much."""
     report = read_json(folder / REPORT)
-    nested = report["rules"]["committee"]["nested_accuracy"]
-    console.note(f"committee {report['basis']}: {nested:.4f}")
+    basis, nested = report.get("basis", "judged by cross-fitting"), report["rules"]["committee"]["nested_accuracy"]
+    console.note(f"committee {basis}: {nested:.4f}")
 
 
 def _tell_missed(summary: Summary, console: Console) -> None:

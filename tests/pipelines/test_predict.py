@@ -66,6 +66,14 @@ def test_bare_predict_writes_the_validation_split(tiny: Path, cli: Cli, faces: n
     assert f"validation: accuracy {accuracy:.4f}" in outcome.out
 
 
+def test_bare_predict_tells_what_the_committee_is_judged_by(tiny: Path, cli: Cli) -> None:
+    report = json.loads((tiny / "mlruns" / "committees" / "tiny" / "report.json").read_text())
+    outcome = cli("predict")
+    assert outcome.code == 0, outcome.err
+    said = f"judged on the same by cross-fitting: {report['rules']['committee']['nested_accuracy']:.4f}"
+    assert said in outcome.err.replace("\n", " ")
+
+
 def test_formats_hold_the_same(tiny: Path, cli: Cli) -> None:
     frames = []
     for name, read in (
