@@ -25,7 +25,7 @@ from pipelines.command.verify import verify
 from pipelines.command.weights import app as weights_app
 from pipelines.environment import prepare_environment
 from pipelines.plain_name import plain_text
-from pipelines.termination import INTERRUPTED, terminable, was_interrupted
+from pipelines.termination import terminable
 
 __all__ = ["app", "main"]
 
@@ -206,7 +206,7 @@ def main() -> None:
         with terminable():
             app()
     except InputError as error:
-        _end(*((INTERRUPTED, 130) if was_interrupted() else (str(error), 2)))
+        _end(str(error), 2)
     except EnsembleError as error:
         _end(str(error), 1)
     except OSError as error:
@@ -217,10 +217,10 @@ def main() -> None:
         _end(explain_os_error(error), 2)
     except (MemoryError, RuntimeError) as error:
         _end_for_memory(error)
-    except SystemExit as ending:
-        if ending.code == 130:
-            typer.echo(f"ensemble: {INTERRUPTED}", err=True)
-        raise
+    except (KeyboardInterrupt, SystemExit) as ending:
+        if getattr(ending, "code", 130) != 130:
+            raise
+        _end("interrupted; finished work is kept, the same command resumes fit and tune.", 130)
 
 
 def _require_place() -> None:
