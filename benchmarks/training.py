@@ -40,11 +40,11 @@ from pipelines.trainer import Trainer, Watcher
 from pipelines.unfreezing import Lesson
 
 RESULT = Path(__file__).parent / "results" / "training.json"
-MEMBERS = Path(__file__).with_suffix(".yaml")
+MEMBERS = Path(__file__).with_name("training.yaml"), Path(__file__).with_name("training_deep.yaml")
 ROUNDS = 5
 STEPS = {
-    "cpu": {"small": 160, "residual": 40, "resnet18": 16},
-    "cuda": dict.fromkeys(("small", "residual", "resnet18"), 200),
+    "cpu": {"small": 96, "residual": 32, "residual_deep": 8, "resnet18": 8},
+    "cuda": {"small": 200, "residual": 200, "residual_deep": 200, "resnet18": 200},
 }
 
 
@@ -64,7 +64,7 @@ def _run(device: torch.device, cores: int) -> dict[str, Any]:
     """All nets on so many of the cores."""
     nets = {}
     with _bound_to(cores):
-        for spec in make_plan(MEMBERS).members:
+        for spec in (spec for path in MEMBERS for spec in make_plan(path).members):
             steps = STEPS[device.type][spec.name]
             nets[spec.name] = _measure(spec, device, steps if cores > 1 else steps // 2)
             print(cores, spec.name, json.dumps(nets[spec.name]), flush=True)

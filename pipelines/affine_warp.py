@@ -6,6 +6,8 @@ a pixel, and to the grey level that it rounds to.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,7 @@ BORDERS = {0: ("zeros", True), 1: ("border", True), 2: ("reflection", False), 4:
 """OpenCV's border modes as `grid_sample` names them, with its `align_corners`."""
 
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-_BLOCK = 2**18
+_BLOCK = 2**17
 """Pixels that are moved together: where they are found then stays in the processor's cache."""
 _LONGEST = 2**15 - 1
 """OpenCV's longest side of a picture to remap."""
@@ -57,18 +59,19 @@ def warp_pixels(faces: npt.NDArray[np.uint8], moves: npt.NDArray[np.float64], *,
 def _warp_column(faces: npt.NDArray[np.uint8], moves: npt.NDArray[np.float64], moved: npt.NDArray[np.uint8]) -> None:
     """Move all of them in one call, as one picture, each below the last; what lies outside a face is its rim."""
     count, height, width = faces.shape[:3]
-    found = torch.empty(2, count, height, width)
-    plan = torch.from_numpy(moves.astype(np.float32))[..., None]  # (B, 2, 3, 1)
-    for axis, side in enumerate((width, height)):
-        across = plan[:, axis, 0] * torch.arange(width)  # (B, W)
-        down = plan[:, axis, 1] * torch.arange(height) + plan[:, axis, 2]  # (B, H)
-        torch.add(down[:, :, None], across[:, None, :], out=found[axis]).clamp_(0, side - 1)
-    found[1] += (torch.arange(count) * height)[:, None, None]
-    x, y = found.view(2, count * height, width).numpy()
-    cv2.remap(_column(faces), x, y, cv2.INTER_LINEAR, dst=_column(moved))
+    plan = moves.astype(np.float32)  # (B, 2, 3)
+    x, y = np.empty((2, count, height, width), np.float32)
+    for axis, found in enumerate((x, y)):
+        across = plan[:, axis, 0, None] * np.arange(width, dtype=np.float32)  # (B, W)
+        down = plan[:, axis, 1, None] * np.arange(height, dtype=np.float32) + plan[:, axis, 2, None]  # (B, H)
+        np.add(down[:, :, None], across[:, None, :], out=found)
+    np.clip(y, 0, height - 1, out=y)  # OpenCV does so with x, but the next face is not outside the picture
+    y += (np.arange(count, dtype=np.float32) * height)[:, None, None]
+    rim = cv2.BORDER_REPLICATE
+    cv2.remap(_column(faces), _column(x), _column(y), cv2.INTER_LINEAR, dst=_column(moved), borderMode=rim)
 
 
-def _column(faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _column(faces: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return faces.reshape(-1, *faces.shape[2:])
 
 

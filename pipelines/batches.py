@@ -25,8 +25,8 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 _AHEAD = 2
-_TOGETHER = 8
-_BYTES_TOGETHER = 4 * 2**20
+_TOGETHER = 32
+_BYTES_TOGETHER = 16 * 2**20
 """Batches are augmented so many in one go, or as many as that holds: in between, the network's work drives all that it
 takes out of a processor's caches, and a GPU is told once for all of them."""
 
@@ -87,12 +87,12 @@ class FaceBatches:
         size = len(batches[0])
         several = max(1, min(_TOGETHER, _BYTES_TOGETHER // (size * self.images[0].nbytes)))
         goes = [np.concatenate(batches[start : start + several]) for start in range(0, len(batches), several)]
-        for faces, rows in prefetched(self._augmented, goes) if self.ahead else map(self._augmented, goes):
-            for start in range(0, len(rows), size):
-                yield faces[start : start + size], self.targets[rows[start : start + size]]
+        for faces, targets in prefetched(self._augmented, goes) if self.ahead else map(self._augmented, goes):
+            for start in range(0, len(faces), size):
+                yield faces[start : start + size], targets[start : start + size]
 
-    def _augmented(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, npt.NDArray[np.int64]]:
-        return self.augmentation(torch.from_numpy(self.images[rows]).to(self.device)), rows
+    def _augmented(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        return self.augmentation(torch.from_numpy(self.images[rows]).to(self.device)), self.targets[rows]
 
 
 class FeatureBatches:

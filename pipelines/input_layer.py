@@ -82,11 +82,11 @@ class InputLayer(nn.Module):
         return F.interpolate(x, size=(side, side), mode=self.interpolation, align_corners=False, antialias=shrinks)
 
     def _to_channels(self, faces: Tensor) -> Tensor:
-        """(B, H, W) or (B, H, W, 3) uint8 to (B, channels, H, W) float."""
+        """(B, H, W) or (B, H, W, 3) uint8 to (B, channels, H, W) float, in memory of its own."""
         if faces.ndim == 3:
-            grey = faces.float().unsqueeze(1)
+            grey = faces.to(torch.float32, copy=True).unsqueeze(1)
             return grey.expand(-1, self.channels, -1, -1)
-        colour = faces.float().permute(0, 3, 1, 2)
+        colour = faces.to(torch.float32, copy=True).permute(0, 3, 1, 2)
         if self.channels == 3:
             return colour
         luma = torch.tensor(_LUMA, device=faces.device).view(1, 3, 1, 1)

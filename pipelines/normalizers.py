@@ -45,7 +45,7 @@ class Normalizer:
         """
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) float pixel values 0..255 at the faces' own size, to the same shape."""
+        """(B, C, H, W) float pixel values 0..255 at the faces' own size, to the same shape; they may be overwritten."""
         raise NotImplementedError
 
 

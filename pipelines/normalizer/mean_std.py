@@ -61,8 +61,8 @@ class MeanStd(Normalizer):
         self.mean, self.std = list(state["mean"]), list(state["std"])
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
+        """(B, C, H, W) to the same shape; of one channel in its own memory, which three that repeat it share."""
         mean, std = (torch.tensor(values, device=x.device) for values in (self.mean, self.std))
         if mean.ndim == 1:  # (C,) -> (C, 1, 1)
             mean, std = mean[:, None, None], std[:, None, None]
-        return (x - mean).div_(std)
+        return (x.sub_(mean) if x.shape[1] == 1 else x - mean).div_(std)

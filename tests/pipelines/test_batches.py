@@ -68,14 +68,14 @@ def test_many_batches_are_augmented_in_several_goes(ahead: bool, monkeypatch: py
         return augment(self, images)
 
     monkeypatch.setattr(Augmentation, "__call__", spy)
-    batches = make(count=103)
+    batches = make(count=403)
     batches.ahead = ahead
-    assert [(len(x), len(y)) for x, y in batches.epoch(0)] == [(5, 5)] * len(batches) == [(5, 5)] * 20
-    assert sizes == [40, 40, 20]
+    assert [(len(x), len(y)) for x, y in batches.epoch(0)] == [(5, 5)] * len(batches) == [(5, 5)] * 80
+    assert sizes == [160, 160, 80]
 
 
 def test_large_faces_are_augmented_a_batch_at_a_time() -> None:
-    images = np.zeros((20, 700, 700, 3), np.uint8)
+    images = np.zeros((20, 1000, 1000, 3), np.uint8)
     batches = FaceBatches(
         images, np.eye(20, dtype=np.float32), augmentation=Augmentation("none"), batch_size=5, seed=0,
         device=torch.device("cpu"),
