@@ -41,9 +41,9 @@ from pipelines.unfreezing import Lesson
 
 RESULT = Path(__file__).parent / "results" / "training.json"
 MEMBERS = Path(__file__).with_name("training.yaml"), Path(__file__).with_name("training_deep.yaml")
-ROUNDS = 5
+ROUNDS = 7
 STEPS = {
-    "cpu": {"small": 96, "residual": 32, "residual_deep": 8, "resnet18": 8},
+    "cpu": {"small": 64, "residual": 24, "residual_deep": 6, "resnet18": 6},
     "cuda": {"small": 200, "residual": 200, "residual_deep": 200, "resnet18": 200},
 }
 

@@ -36,13 +36,15 @@ def check_spec(model: type[M], content: Any, where: str) -> tuple[M | None, list
 def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """A member's own settings over the defaults, nested mappings field by field.
 
-    A component of another kind, or weights from elsewhere, replace the default ones, whose details would not fit.
+    A component of another kind than the default's, or weights from elsewhere, replace it: its details would not fit.
 
     Example:
         >>> merged({"input": {"size": 48, "channels": 1}, "epochs": 6}, {"input": {"size": 112}})
         {'input': {'size': 112, 'channels': 1}, 'epochs': 6}
         >>> merged({"head": {"kind": "mlp", "hidden": [512]}}, {"head": {"kind": "linear"}})
         {'head': {'kind': 'linear'}}
+        >>> merged({"optimizer": {"lr": 0.05}}, {"optimizer": {"kind": "sgd"}})
+        {'optimizer': {'lr': 0.05, 'kind': 'sgd'}}
     """
     result = _merged_fields(defaults, own)
     if "weights" in own and "weights" in defaults:
@@ -57,7 +59,7 @@ def _merged_fields(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[
         same_kind = (
             isinstance(base, Mapping)
             and isinstance(value, Mapping)
-            and value.get("kind", base.get("kind")) == base.get("kind")
+            and ("kind" not in base or value.get("kind", base["kind"]) == base["kind"])
         )
         result[key] = _merged_fields(base, value) if same_kind else value  # type: ignore[arg-type]
     return result

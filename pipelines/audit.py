@@ -7,6 +7,7 @@ labels that the judges' votes contradict. Changes nothing.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def audit_data(source: str, *, votes: str | None = None, out: str | Path | None 
     """
     if out is not None:
         read = [expanded(name) for name in (source, votes) if name is not None]
-        check_file(expanded(out), suffixes=(".json",), inputs=read)
+        check_file(expanded(out), suffixes=(".json",), ours=_is_audit, inputs=read)
     console = Console()
     store = open_data(DataSpec(source=source, votes=votes), Workspace(), console)
     findings = audit(store, console, votes=None if votes is None else Path(votes))
@@ -61,6 +62,15 @@ def audit_data(source: str, *, votes: str | None = None, out: str | Path | None 
         write_json(expanded(out), {"source": Path(source).name, "digest": store.digest, "findings": findings})
         console.note(f"findings: {out}")
     return findings
+
+
+def _is_audit(path: Path) -> bool:
+    """Whether a file holds findings written before."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and set(content) == {"source", "digest", "findings"}
 
 
 def audit(store: FaceStore, console: Console, *, votes: Path | None = None) -> dict[str, dict[str, Any]]:

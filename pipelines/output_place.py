@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,18 +14,26 @@ from pipelines.bundle import read_json
 __all__ = ["check_derived", "check_file", "check_own", "whole_or_gone"]
 
 
-def check_file(path: Path, *, suffixes: Sequence[str], inputs: Iterable[Path] = (), option: str = "--out") -> None:
+def check_file(
+    path: Path,
+    *,
+    suffixes: Sequence[str],
+    ours: Callable[[Path], bool],
+    inputs: Iterable[Path] = (),
+    option: str = "--out",
+) -> None:
     """Refuse an output file before any work is done.
 
     Args:
         path: The file; an earlier result there is replaced.
         suffixes: Endings that it may have.
+        ours: Whether a file is an earlier result of this kind; an empty file is nobody's.
         inputs: Files that are read, none of which it may be.
         option: What named it.
 
     Raises:
-        InputError: Another ending, a folder that is absent or cannot be written to, something there that is no plain
-            file, or one of the inputs.
+        InputError: Another ending, a folder that is absent or cannot be written to, something there that is no
+            plain file, one of the inputs, or a file that is no earlier result.
     """
     if path.suffix not in suffixes:
         raise InputError(f"Expected `{option}` to end in one of {', '.join(suffixes)}, but got {path.name!r}.")
@@ -38,6 +46,11 @@ def check_file(path: Path, *, suffixes: Sequence[str], inputs: Iterable[Path] = 
     if path.exists() and any(one.exists() and path.samefile(one) for one in inputs):
         raise InputError(
             f"Expected `{option}` to be another file than those that are read, but got `{path}`, which would be lost."
+        )
+    if path.exists() and path.stat().st_size and not ours(path):
+        raise InputError(
+            f"Expected `{option}` to be a new file or an earlier result, but `{path}` is another file, which would be "
+            f"lost. Choose another name."
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from backbones.errors import InputError
 from ensemble.ablation import pruned
-from ensemble.bank import save_posteriors
+from ensemble.bank import SplitPosteriors, load_posteriors, save_posteriors
 from ensemble.committee_spec import CommitteeNode
 from ensemble.faces import Faces
 from ensemble.perturbation import PerturbationPlan
@@ -177,9 +177,14 @@ def _pack_member(
         member, validation.images, [str(i) for i in validation.ids], plan=PerturbationPlan(seed=seed),
         views=int(content["views"]),
     )  # fmt: skip
+    splits = {"validation": SplitPosteriors(ids=validation.ids, probs=probs, labels=validation.labels)}
+    stored = load_posteriors(source / POSTERIORS).splits if (source / POSTERIORS).is_file() else {}
+    if "train" in stored:  # out of fold, so by copies that are no part of the mean: what rules are to be fitted on
+        splits["train"] = stored["train"]
     save_posteriors(
-        place / POSTERIORS, classes=validation.classes, ids={"validation": validation.ids},
-        probs={"validation": probs}, labels={"validation": validation.labels}, views_seed=seed,
+        place / POSTERIORS, classes=validation.classes, ids={name: split.ids for name, split in splits.items()},
+        probs={name: split.probs for name, split in splits.items()},
+        labels={name: split.labels for name, split in splits.items() if split.labels is not None}, views_seed=seed,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from pipelines.face_stream import FaceStream, StoreStream
 from pipelines.home_path import expanded
 from pipelines.model_card import CARD
 from pipelines.output_place import check_file
-from pipelines.prediction_file import FORMATS, PredictionWriter, prediction_frame
+from pipelines.prediction_file import FORMATS, PredictionWriter, is_prediction_file, prediction_frame
 from pipelines.prediction_summary import Summary
 from pipelines.predictor import Predictor
 from pipelines.skip_report import SKIPPED, SkipReport
@@ -83,10 +83,11 @@ def predict_files(
     """
     _check(tta, batch_size, min_confidence)
     out, given = expanded(out), expand_inputs(inputs)
-    check_file(out, suffixes=FORMATS, inputs=given)
+    read = [*given, *map(Path, (posteriors or {}).values())]
+    check_file(out, suffixes=FORMATS, ours=is_prediction_file, inputs=read)
     report = out.with_suffix(f".{SKIPPED}")
     if on_bad == "skip":
-        check_file(report, suffixes=(".csv",), inputs=given)
+        check_file(report, suffixes=(".csv",), ours=SkipReport.wrote, inputs=read)
     drawing = Drawing(None if draw is None else expanded(draw))
     if drawing.folder is not None:
         check_place(drawing.folder, given)

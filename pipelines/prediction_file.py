@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,11 +18,13 @@ from ensemble.predictions import Predictions
 from pipelines.atomic import sweep_beside, sync_folder
 from pipelines.output_place import check_file
 
-__all__ = ["FORMATS", "PredictionWriter", "prediction_frame"]
+__all__ = ["FORMATS", "PredictionWriter", "is_prediction_file", "prediction_frame"]
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 _DIGITS = 6
 _BOX = ("x0", "y0", "x1", "y1")
+_FIRST = ["id", "face", *_BOX, "label", "confidence", "agreement"]
+"""The columns with which every prediction file begins."""
 
 
 def prediction_frame(
@@ -64,6 +67,25 @@ def prediction_frame(
     return frame
 
 
+def is_prediction_file(path: Path) -> bool:
+    """Whether a file was written by `PredictionWriter`, by its columns."""
+    try:
+        if path.suffix == ".parquet":
+            from pyarrow import ArrowException, parquet
+
+            try:
+                names = parquet.read_schema(path).names
+            except ArrowException:
+                return False
+        else:
+            with path.open(encoding="utf-8") as file:
+                line = file.readline(2**16).strip()
+            names = list(json.loads(line)) if path.suffix == ".jsonl" else line.split(",")
+    except (OSError, ValueError, TypeError):
+        return False
+    return list(names[: len(_FIRST)]) == _FIRST
+
+
 class PredictionWriter:
     """Writes blocks of rows; the file appears when all are written, and not at all after an error.
 
@@ -72,7 +94,7 @@ class PredictionWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        check_file(path, suffixes=FORMATS)
+        check_file(path, suffixes=FORMATS, ours=is_prediction_file)
         self.path = path
         self.rows = 0
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

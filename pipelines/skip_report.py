@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from contextlib import suppress
 from pathlib import Path
 
 from pipelines.atomic import replacing
@@ -36,13 +35,19 @@ class SkipReport:
         self.entries.append((plain_name(name), plain_name(reason)))
 
     @staticmethod
+    def wrote(path: Path) -> bool:
+        """Whether a file is such a report."""
+        try:
+            with path.open(encoding="utf-8") as file:
+                return file.readline().strip() == ",".join(_HEADER)
+        except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+            return False
+
+    @staticmethod
     def remove(path: Path) -> None:
         """Remove such a file, and no other of that name."""
-        with suppress(FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
-            with path.open(encoding="utf-8") as file:
-                ours = file.readline().strip() == ",".join(_HEADER)
-            if ours:
-                path.unlink()
+        if SkipReport.wrote(path):
+            path.unlink(missing_ok=True)
 
     def write(self, path: Path) -> None:
         """Write the csv `file,reason`; whole or not at all."""

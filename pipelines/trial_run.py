@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from backbones.errors import InputError
 from ensemble.metric import accuracy
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
@@ -30,7 +31,7 @@ from pipelines.spec_file import read_spec_file
 from pipelines.trainer import Watcher
 from pipelines.tune_data import TuneData, drawn
 
-__all__ = ["TrialRun", "TrialScore", "TrialWatcher", "tidy"]
+__all__ = ["TrialRun", "TrialScore", "TrialWatcher", "UnbuiltError", "tidy"]
 
 _SCORE = "score.json"
 _TRAIN_FACES = 2_000
@@ -47,6 +48,10 @@ class TrialWatcher(Protocol):
     def work(self, what: str, done: int, total: int) -> None:
         """So much is done of work that is no training."""
         ...
+
+
+class UnbuiltError(InputError):
+    """The network cannot be built: these settings do not go together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +103,8 @@ class TrialRun:
 
         Raises:
             DivergedError: The loss is no longer a number.
-            InputError: The member cannot be built with these settings.
+            UnbuiltError: The network cannot be built with these settings.
+            InputError: Its weights, or what was stored of it, cannot be read.
         """
         scores = [self._fold(number, watcher) for number in range(self.data.folds)]
         means = {key: float(np.mean([score[key] for score in scores])) for key in ("accuracy", "nll", "train_accuracy")}
@@ -134,10 +140,20 @@ class TrialRun:
         return score
 
     def _build(self, data: FitData) -> Member:
+        try:
+            return self._built(data, self.weights)
+        except InputError:
+            try:
+                self._built(data, None)
+            except InputError as error:
+                raise UnbuiltError(str(error)) from None
+            raise  # it is the weights
+
+    def _built(self, data: FitData, weights: Path | None) -> Member:
         faces = data.train
         return Member.build(
             self.spec, classes=faces.classes, face_size=faces.size, face_channels=faces.channels, device=self.device,
-            weights=self.weights,
+            weights=weights,
         )  # fmt: skip
 
     def _train_accuracy(self, member: Member, data: FitData) -> float:

@@ -29,7 +29,7 @@ from pipelines.search_place import placed
 from pipelines.study import Study, Trial
 from pipelines.termination import terminable
 from pipelines.trainer import DivergedError
-from pipelines.trial_run import TrialRun, TrialScore, tidy
+from pipelines.trial_run import TrialRun, TrialScore, UnbuiltError, tidy
 from pipelines.tune_data import TuneData
 from pipelines.tune_listener import TuneListener
 from pipelines.tune_report import TuneReport
@@ -117,21 +117,16 @@ class _Search:
 
     def _trial(self, study: Study, tracking: TuneTracking, listener: TuneListener) -> None:
         before, trial = study.best(), study.next()
-        spec = _with_values(self.base, trial.values)
-        run = TrialRun(
-            spec=spec, weights=self.weights, data=self.data, folder=self._folder(trial), cache=self.cache,
-            device=self.device,
-        )  # fmt: skip
         tracking.start(trial)
-        listener.start(trial, epochs=spec.epochs)
         outcome: TrialScore | str
         try:
-            with telling_memory(spec):
-                outcome = run.run(listener)
-        except (DivergedError, MemoryShortError) as error:
-            outcome = str(error)
+            spec = _with_values(self.base, trial.values)
         except InputError as error:
-            raise InputError(f"trial {trial.number} ({_listed(trial.values)}): {error}") from None
+            listener.start(trial, epochs=self.base.epochs)
+            outcome = str(error)
+        else:
+            listener.start(trial, epochs=spec.epochs)
+            outcome = self._outcome(trial, spec, listener)
         if isinstance(outcome, str):
             tracking.fail(trial, outcome)
             study.fail(outcome)
@@ -140,6 +135,20 @@ class _Search:
             study.finish(outcome.facts)
         listener.end(trial, outcome)
         self._tidy(study, [trial, *([before] if before else [])])
+
+    def _outcome(self, trial: Trial, spec: MemberSpec, listener: TuneListener) -> TrialScore | str:
+        """The score, or the reason why these values have none."""
+        run = TrialRun(
+            spec=spec, weights=self.weights, data=self.data, folder=self._folder(trial), cache=self.cache,
+            device=self.device,
+        )  # fmt: skip
+        try:
+            with telling_memory(spec):
+                return run.run(listener)
+        except (DivergedError, MemoryShortError, UnbuiltError) as error:
+            return str(error)
+        except InputError as error:
+            raise InputError(f"trial {trial.number} ({_listed(trial.values)}): {error}") from None
 
     def _tidy(self, study: Study, trials: list[Trial]) -> None:
         """Only the best trial keeps its weights."""
@@ -176,7 +185,7 @@ def _with_values(base: MemberSpec, values: Mapping[str, Any]) -> MemberSpec:
         content = placed(content, place, value)
     spec, problems = check_member(content, "")
     if spec is None or problems:
-        raise InputError(f"These values do not go together ({_listed(values)}):\n" + "\n".join(problems))
+        raise InputError("these values do not go together: " + "; ".join(map(str, problems)))
     return spec
 
 

@@ -97,7 +97,10 @@ class TuneReport:
         fields = dict.fromkeys(place.partition(".")[0] for place in self.places)
         facts = f"accuracy {best.facts['accuracy']:.4f}, nll {best.facts['nll']:.4f}"
         note = f"# {self.base.name}, trial {best.number} of {len(self.study.trials())}: validation {facts}\n"
-        return note + yaml_text({field: _without_nulls(content[field]) for field in fields})
+        shown_fields: Any = {field: _without_nulls(content[field]) for field in fields}
+        for place, value in best.values.items():  # a null that won is no field left out: `defaults` may have another
+            shown_fields = placed(shown_fields, place, value)
+        return note + yaml_text(shown_fields)
 
     def write(self) -> None:
         """Write the table of all trials and the best values."""

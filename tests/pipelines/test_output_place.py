@@ -87,6 +87,10 @@ def test_findings_replace_no_data(cli: Cli) -> None:
         assert outcome.code == 2
         assert said in outcome.err
         assert files() == before
+    Path("mine.json").write_text('{"a": 1}')
+    before = files()
+    assert "`mine.json` is another file" in cli("data", "audit", "f.csv", "--out", "mine.json").err
+    assert files() == before
     for _ in range(2):
         assert cli("data", "audit", "f.csv", "--out", "found.json").code == 0
     assert "findings" in json.loads(Path("found.json").read_text())
@@ -109,6 +113,37 @@ def test_predictions_replace_none_of_the_inputs(face: str, cli: Cli) -> None:
         outcome = cli("predict", *args)
         assert outcome.code == 2, outcome.err
         assert said in outcome.err
+        assert files() == before
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_predictions_replace_predictions_and_nothing_else(suffix: str, face: str, cli: Cli) -> None:
+    mine, out = Path(f"mine.{suffix}"), Path(f"p.{suffix}")
+    out.touch()  # an empty file is nobody's
+    for _ in range(2):
+        assert cli("predict", face, "--out", str(out)).code == 0
+    for content in (b"a,b\n1,2\n", b'{"id": "a"}\n', b"[1]\n", b"\xff\xfe", b"5\n"):
+        mine.write_bytes(content)
+        before = files()
+        outcome = cli("predict", face, "--out", str(mine))
+        assert outcome.code == 2
+        assert f"`{mine}` is another file, which would be lost" in outcome.err
+        assert files() == before
+    mine = out.with_suffix(".skipped.csv")
+    mine.write_text("a,b\n")
+    assert cli("predict", face, "--out", str(out), "--on-bad", "skip").code == 2
+    assert mine.read_text() == "a,b\n"
+
+
+def test_predictions_replace_no_data_of_the_fit_and_no_posteriors(tiny: Path, face: str, cli: Cli) -> None:
+    assert cli("predict", face, "--out", "p.csv").code == 0
+    for out, args in (("votes.csv", ()), ("p.csv", ("--posteriors", "x=p.csv"))):
+        if out == "votes.csv":
+            Path(out).write_text("pixels,emotion\n")
+        before = files()
+        outcome = cli("predict", face, "--out", out, *args)
+        assert outcome.code == 2
+        assert "would be lost" in outcome.err
         assert files() == before
 
 

@@ -171,10 +171,32 @@ def test_two_searches_in_one_folder_are_refused(cli: Cli) -> None:
     assert "to be free" in outcome.err
 
 
-def test_a_trial_that_cannot_be_built_ends_the_search_and_says_which(cli: Cli) -> None:
-    search = "\n  search: {backbone.blocks.1.pool: {choices: [max]}, backbone.blocks.0.stride: {choices: [48]}}\n"
-    Path("members.yaml").write_text(MEMBERS + search)
-    outcome = cli("tune", "--no-track", "--quiet")
-    assert outcome.code == 2
-    assert "trial 0 (backbone.blocks.1.pool max, backbone.blocks.0.stride 48)" in outcome.err
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ("backbone.blocks.0.stride: {choices: [1, 48]}", "block"),
+        ("input.size: {low: 24, high: 30}, input.crop: {low: 26, high: 32}", "do not go together"),
+    ],
+)
+def test_values_that_do_not_go_together_fail_their_trial_alone(search: str, said: str, cli: Cli) -> None:
+    member = MEMBERS.replace("epochs: 3", "epochs: 1").replace("size: 48", "size: 24")
+    Path("members.yaml").write_text(member + f"\n  trials: 6\n  search: {{{search}}}\n")
+    outcome = cli("tune", "--no-track", "--out", "out")
+    assert outcome.code == 0, outcome.err
+    reasons = [trial["reason"] for trial in trials_of(Path("out"))]
+    assert len(reasons) == 6
+    assert 0 < sum(reason == "" for reason in reasons) < 6
+    assert all(said in reason for reason in reasons if reason)
+    assert "failed" in outcome.err
     assert "Traceback" not in outcome.err
+    assert "finished before" in cli("tune", "--no-track", "--out", "out").err
+
+
+def test_a_damaged_weights_file_ends_the_search_and_leaves_the_trial_to_be_run(cli: Cli) -> None:
+    Path("w.safetensors").write_bytes(b"no weights")
+    member = MEMBERS.replace("{filters: 8}]}", "{filters: 8}]}\n    weights: {file: w.safetensors}")
+    Path("members.yaml").write_text(member + "\n  trials: 2\n  search: {clip: {choices: [1.0]}}\n")
+    outcome = cli("tune", "--no-track", "--out", "out")
+    assert outcome.code == 2
+    assert "w.safetensors" in outcome.err
+    assert not Path("out/trials.csv").exists()

@@ -61,6 +61,18 @@ def test_the_best_values_are_ready_to_paste(tmp_path: Path) -> None:
     report.study.close()
 
 
+def test_a_null_that_won_is_pasted_as_one(tmp_path: Path) -> None:
+    tune = TuneSpec.model_validate({"member": "a", "search": {"optimizer.backbone_lr": {"choices": [None]}}})
+    study = Study(tmp_path, tune, {})
+    study.next()
+    study.finish({"accuracy": 0.5, "nll": 1.0, "train_accuracy": 0.5, "seconds": 2.0})
+    TuneReport(tmp_path, tune, BASE, study).write()
+    best = read_yaml(tmp_path / "best.yaml")
+    assert best["optimizer"]["backbone_lr"] is None
+    assert "layer_decay" not in best["optimizer"]  # was not searched
+    study.close()
+
+
 def test_the_table_holds_the_ten_best(tmp_path: Path) -> None:
     report = report_of(tmp_path, [0.1 + 0.05 * number for number in range(11)] + [None])
     title, header, rows = report.table()
