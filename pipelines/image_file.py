@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ __all__ = ["IMAGE_SUFFIXES", "decode_image", "resize_face", "to_face", "upright_
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
 """File name endings taken for images, in lower case."""
 
-_GREY_MODES = ("1", "L", "LA", "I", "F")
+_GREY_MODES = ("1", "L", "LA")
 _TIFF = (b"II*\0", b"MM\0*")
 
 
@@ -34,8 +35,8 @@ def decode_image(data: bytes, *, name: str) -> npt.NDArray[np.uint8]:
 
     Returns:
         (height, width) if it is grey or its three channels are equal, else (height, width, 3) RGB. 16-bit images
-        keep their upper 8 bits, EXIF rotations are applied, transparency is dropped, and of several frames the first
-        counts.
+        keep their upper 8 bits, fractions of 0 to 1 are spread over 0 to 255, EXIF rotations are applied, transparency
+        is dropped, and of several frames the first counts.
 
     Raises:
         InputError: It is no image, claims too many pixels, or neither OpenCV nor Pillow can decode it.
@@ -128,7 +129,19 @@ def _decode_pillow(data: bytes, name: str) -> npt.NDArray[np.uint8]:
 def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
     if image.mode.startswith("I;16"):
         return np.asarray(np.asarray(image) >> 8, dtype=np.uint8)
+    if image.mode in ("I", "F"):
+        return _grey_levels(np.asarray(image))
     return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"), dtype=np.uint8)
+
+
+def _grey_levels(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """0 to 255 of 32-bit pixels, whose range no header tells: fractions up to 1, 8 bits, or whole numbers of 16."""
+    whole, high = values.dtype.kind == "i", values.max()
+    if not (values.min() >= 0 and high <= (65535 if whole else 255)):  # NaN is not either
+        raise ValueError(f"pixels from {values.min():g} to {high:g}")
+    if whole:
+        return (values >> 8 if high > 255 else values).astype(np.uint8)
+    return np.rint(values * 255 if high <= 1 else values).astype(np.uint8)
 
 
 def _is_grey(image: npt.NDArray[np.uint8]) -> bool:

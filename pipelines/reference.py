@@ -50,7 +50,8 @@ Generated from the specs by `make docs`; do not edit.
 | `tune` | none | what [`ensemble tune`](tune.md) searches |
 
 A component is a mapping `{kind: NAME, parameter: value, …}`; a head, a loss or a normaliser may also be its name
-alone. `freeze: backbone` and `unfreeze: gradual` are short for `{until: backbone}` and `{kind: gradual}`.
+alone. `freeze: backbone` and `unfreeze: gradual` are short for `{until: backbone}` and `{kind: gradual}`. A member's
+component of another kind than that in `defaults` replaces it whole.
 """
 
 _SPECS: tuple[tuple[str, type[BaseModel]], ...] = (

@@ -79,6 +79,15 @@ def banks(folder: Path) -> tuple[dict[str, Any], dict[str, Any], np.ndarray, np.
     return unseen, validation, splits["net"]["train"].labels, splits["net"]["validation"].labels
 
 
+def test_a_pack_keeps_what_its_rules_are_fitted_on(work: Path, cli: Cli) -> None:
+    outcome = cli("pack", "folded", "--out", "small")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(Path("small/report.json").read_text())["basis"] == BASIS
+    folder = work / "mlruns/committees/folded"
+    validation = banks(folder)[1]
+    np.testing.assert_allclose(read_committee(Path("small"))(validation), read_committee(folder)(validation), atol=1e-6)
+
+
 def test_rules_are_fitted_on_out_of_fold_faces_and_judged_on_validation_faces(work: Path) -> None:
     folder = work / "mlruns/committees/folded"
     unseen, validation, seen_labels, labels = banks(folder)

@@ -46,6 +46,22 @@ def test_16_bits_keep_the_upper_8(fmt):
 
 
 @pytest.mark.parametrize(
+    ("scale", "kind"), [(1 / 255, np.float32), (1, np.float32), (1, np.int32), (256, np.int32)]
+)  # fmt: skip
+def test_32_bits_of_any_range_are_the_same_picture(scale, kind):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    data = save(Image.fromarray((grey * np.float64(scale)).astype(kind)), "TIFF")
+    np.testing.assert_array_equal(decode_image(data, name="x"), grey)
+
+
+@pytest.mark.parametrize("value", [-1.0, 256.0, np.nan])
+def test_32_bits_of_no_known_range_are_refused(value):
+    data = save(Image.fromarray(np.array([[0.5, value]], np.float32)), "TIFF")
+    with pytest.raises(InputError, match="pixels from"):
+        decode_image(data, name="x")
+
+
+@pytest.mark.parametrize(
     ("mode", "fmt"), [("CMYK", "JPEG"), ("CMYK", "TIFF"), ("P", "PNG"), ("P", "GIF"), ("1", "PNG"), ("YCbCr", "JPEG")]
 )
 def test_other_modes_match_pillow(mode, fmt, colour):
