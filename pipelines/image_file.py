@@ -139,9 +139,8 @@ def _grey_levels(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     whole, high = values.dtype.kind == "i", values.max()
     if not (values.min() >= 0 and high <= (65535 if whole else 255)):  # NaN is not either
         raise ValueError(f"pixels from {values.min():g} to {high:g}")
-    if whole:
-        return (values >> 8 if high > 255 else values).astype(np.uint8)
-    return np.rint(values * 255 if high <= 1 else values).astype(np.uint8)
+    levels = (values >> 8 if high > 255 else values) if whole else np.rint(values * 255 if high <= 1 else values)
+    return np.asarray(levels, dtype=np.uint8)
 
 
 def _is_grey(image: npt.NDArray[np.uint8]) -> bool:
