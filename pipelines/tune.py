@@ -77,6 +77,9 @@ def tune_member(
     return folder
 
 
+_UNFIT = "these values do not go together"
+
+
 class _Search:
     """Runs the trials that are missing and reports."""
 
@@ -112,6 +115,9 @@ class _Search:
         tracking.close(study, report.files())
         title, header, rows = report.table()
         console.table(title, header, rows, strong=0)
+        if study.best() is None and all(trial.reason and _UNFIT in trial.reason for trial in study.trials()):
+            first = study.trials()[0]
+            raise InputError(f"trial {first.number} ({_listed(first.values)}): {first.reason} All trials ended so.")
         console.result(report.snippet() or "No trial has a result: see `trials.csv` for the reasons.")
         console.note(f"search: {self.folder}")
 
@@ -146,7 +152,7 @@ class _Search:
             with telling_memory(spec):
                 return run.run(listener)
         except (DivergedError, MemoryShortError, UnbuiltError) as error:
-            return str(error)
+            return f"{_UNFIT}: {error}" if isinstance(error, UnbuiltError) else str(error)
         except InputError as error:
             raise InputError(f"trial {trial.number} ({_listed(trial.values)}): {error}") from None
 
@@ -185,7 +191,7 @@ def _with_values(base: MemberSpec, values: Mapping[str, Any]) -> MemberSpec:
         content = placed(content, place, value)
     spec, problems = check_member(content, "")
     if spec is None or problems:
-        raise InputError("these values do not go together: " + "; ".join(map(str, problems)))
+        raise InputError(f"{_UNFIT}: " + "; ".join(map(str, problems)))
     return spec
 
 

@@ -192,6 +192,15 @@ def test_values_that_do_not_go_together_fail_their_trial_alone(search: str, said
     assert "finished before" in cli("tune", "--no-track", "--out", "out").err
 
 
+def test_a_trial_that_cannot_be_built_ends_the_search_and_says_which(cli: Cli) -> None:
+    search = "\n  search: {backbone.blocks.1.pool: {choices: [max]}, backbone.blocks.0.stride: {choices: [48]}}\n"
+    Path("members.yaml").write_text(MEMBERS + search)
+    outcome = cli("tune", "--no-track", "--quiet")
+    assert outcome.code == 2
+    assert "trial 0 (backbone.blocks.1.pool max, backbone.blocks.0.stride 48)" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
 def test_a_damaged_weights_file_ends_the_search_and_leaves_the_trial_to_be_run(cli: Cli) -> None:
     Path("w.safetensors").write_bytes(b"no weights")
     member = MEMBERS.replace("{filters: 8}]}", "{filters: 8}]}\n    weights: {file: w.safetensors}")
