@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -10,7 +11,7 @@ import torch
 
 from backbones.errors import InputError, reason_of
 
-__all__ = ["autocast", "choose_device", "describe_device", "forward_rows", "resolve_precision"]
+__all__ = ["autocast", "choose_device", "cpu_threads", "describe_device", "forward_rows", "resolve_precision"]
 
 _BFLOAT16_ON_CPU = "_is_amx_tile_supported", "_is_avx512_bf16_supported"
 """torch's tests for instructions that multiply bfloat16; a processor whose test torch lacks counts as without them."""
@@ -35,6 +36,17 @@ def choose_device(name: str | None = None) -> torch.device:
             f"Expected `--device` to be a device of this machine, but got {name!r}: {reason_of(error)}"
         ) from None
     return device
+
+
+@contextlib.contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Let torch use that many threads of the CPU; whoever called has as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def forward_rows(device: torch.device) -> int:

@@ -72,8 +72,8 @@ def mean_of_copies(probs: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.f
 def load_member(folder: Path, *, device: torch.device) -> Member | FoldedMember:
     """Load a finished member from its folder, whether it has one network or copies of it, to predict with it.
 
-    What it says while a committee is fitted and what it says later are the same to the bit: batch normalisation, which
-    rounds otherwise once it is folded, is folded for both.
+    What it says while a committee is fitted and what it says later on as many threads are the same to the bit: batch
+    normalisation, which rounds otherwise once it is folded, is folded for both.
 
     Raises:
         InputError: The folder, or that of a copy, is unfinished or damaged.

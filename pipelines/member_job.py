@@ -27,6 +27,8 @@ from pipelines.member_folder import is_finished
 from pipelines.teacher_plan import check_teacher
 
 if TYPE_CHECKING:
+    import torch
+
     from pipelines.member import Member
 
 __all__ = ["Listener", "MemberJob"]
@@ -144,38 +146,41 @@ class MemberJob:
         Raises:
             InputError: The loss is no longer a number.
         """
-        import torch
+        from pipelines.device import choose_device, cpu_threads
 
-        from pipelines.device import choose_device
-        from pipelines.folded_member import load_member
-        from pipelines.views import view_probabilities
-
-        torch.set_num_threads(self.threads)
         device, data, name = choose_device(self.device), self.data(), self.spec.name
 
         def work(what: str, done: int, total: int) -> None:
             listen(name, "work", (what, done, total))
 
-        if not is_finished(self.folder, self.fingerprint(data)):
-            (self.folder / POSTERIORS).unlink(missing_ok=True)  # of another member, should its folder not tell
-            self._make(data, listen, work)
-        if not self._has_posteriors():
-            member, judged = load_member(self.folder, device=device), self._judged(data)
-            probs = {
-                split: view_probabilities(
-                    member, faces.images, [str(i) for i in faces.ids], plan=PerturbationPlan(seed=self.seed),
-                    views=self.views, advance=partial(work, f"{split} faces"),
-                )
-                for split, faces in judged.items()
-            }  # fmt: skip
-            save_posteriors(
-                self.folder / POSTERIORS,
-                classes=data.validation.classes,
-                ids={split: faces.ids for split, faces in judged.items()},
-                probs=probs,
-                labels={split: faces.labels for split, faces in judged.items()},
-                views_seed=self.seed,
+        with cpu_threads(self.threads):
+            if not is_finished(self.folder, self.fingerprint(data)):
+                (self.folder / POSTERIORS).unlink(missing_ok=True)  # of another member, should its folder not tell
+                self._make(data, listen, work)
+            if not self._has_posteriors():
+                self._judge(data, device, work)
+
+    def _judge(self, data: FitData, device: torch.device, advance: Callable[[str, int, int], None]) -> None:
+        """Store what the finished member says of every view of the faces that it judges."""
+        from pipelines.folded_member import load_member
+        from pipelines.views import view_probabilities
+
+        member, judged = load_member(self.folder, device=device), self._judged(data)
+        probs = {
+            split: view_probabilities(
+                member, faces.images, [str(i) for i in faces.ids], plan=PerturbationPlan(seed=self.seed),
+                views=self.views, advance=partial(advance, f"{split} faces"),
             )
+            for split, faces in judged.items()
+        }  # fmt: skip
+        save_posteriors(
+            self.folder / POSTERIORS,
+            classes=data.validation.classes,
+            ids={split: faces.ids for split, faces in judged.items()},
+            probs=probs,
+            labels={split: faces.labels for split, faces in judged.items()},
+            views_seed=self.seed,
+        )
 
     def _make(self, data: FitData, listen: Listener, advance: Callable[[str, int, int], None]) -> None:
         """Write the member's folder, all but its posteriors."""

@@ -19,7 +19,7 @@ from ensemble.tune_spec import TuneSpec
 from pipelines.atomic import sweep
 from pipelines.console import Console
 from pipelines.data_opening import open_data
-from pipelines.device import choose_device
+from pipelines.device import choose_device, cpu_threads
 from pipelines.environment import core_count
 from pipelines.lock import locked
 from pipelines.member_plan import check_member
@@ -62,11 +62,10 @@ def tune_member(
     for note in (*plan.notes, *_notes(plan, plan.tune)):
         console.note(note)
     base, target = _base(plan, plan.tune), choose_device(device)
-    torch.set_num_threads(core_count())
     data = TuneData.open(open_data(plan.data, workspace, console, device=str(target), fit=True), plan.tune)
     folder = Path(out) if out is not None else workspace.searches / f"{plan.name}-{base.name}"
     identity = _identity(plan.tune, base, data)
-    with locked(folder), terminable(), Study(folder, plan.tune, identity) as study:
+    with locked(folder), terminable(), cpu_threads(core_count()), Study(folder, plan.tune, identity) as study:
         sweep(folder)
         search = _Search(plan.tune, base, plan.weights.get(base.name), data, folder, workspace.cache, target)
         tracking = TuneTracking(

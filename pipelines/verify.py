@@ -20,7 +20,7 @@ from pipelines.bundle import COMMITTEE, POSTERIORS, changed_files, read_json
 from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.data_opening import open_faces_of_fit
-from pipelines.device import choose_device
+from pipelines.device import choose_device, cpu_threads
 from pipelines.face_store import FaceStore
 from pipelines.folded_member import FoldedMember, load_member
 from pipelines.fuse import stored_tree
@@ -175,9 +175,7 @@ class _Verification:
         """Compare one folder's posteriors with those of its network, on the threads that it was made on."""
         content, bank = read_spec_file(place), load_posteriors(place / POSTERIORS)
         environment = content.get("environment") or {}
-        before = torch.get_num_threads()
-        torch.set_num_threads(int(environment.get("threads") or before))
-        try:
+        with cpu_threads(int(environment.get("threads") or torch.get_num_threads())):
             same = environment == machine_facts() and self.device.type == "cpu" and "CPU" in content["device"]
             tolerance = (0.0 if same else _ELSEWHERE) if self.tolerance is None else self.tolerance
             member = load_member(place, device=self.device)
@@ -189,8 +187,6 @@ class _Verification:
                     member=name, split=split, faces=min(self.faces, len(stored.ids)), views=stored.views,
                     difference=difference, tolerance=tolerance,
                 )  # fmt: skip
-        finally:
-            torch.set_num_threads(before)
 
     def _difference(self, member: Member | FoldedMember, stored: SplitPosteriors, split: str, *, seed: int) -> float:
         """Largest difference over faces drawn evenly from those stored."""

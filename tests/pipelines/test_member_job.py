@@ -1,4 +1,4 @@
-"""What could not be trained is refused when members are built, before any of them is trained."""
+"""What could not be trained is refused when members are built; what a job needs while it runs is given back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from backbones.errors import InputError
 from ensemble.spec import MemberSpec
@@ -49,3 +50,14 @@ def test_a_member_that_could_not_be_trained_is_refused(
     with pytest.raises(InputError, match=message):
         job.build()
     assert not job.folder.exists()
+
+
+def test_a_job_run_in_this_process_leaves_its_threads_as_they_were(store: FaceStore, tmp_path: Path) -> None:
+    before, seen = torch.get_num_threads(), []
+    job = MemberJob(
+        spec=MemberSpec.model_validate({**NET, "epochs": 1}), weights=None, store=store, folder=tmp_path / "net",
+        cache=tmp_path, device="cpu", threads=before + 1, views=1, seed=0,
+    )  # fmt: skip
+    job.run(lambda member, event, payload: seen.append(torch.get_num_threads()))
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
