@@ -33,6 +33,7 @@ from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_table
 from pipelines.evaluation_files import write_evaluation
 from pipelines.fingerprint import digest_file
 from pipelines.looks import record_look
+from pipelines.own_split import place_in_own
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.workspace import Workspace
@@ -105,6 +106,12 @@ def evaluate_committee(
 
 def _elsewhere(own: DataSpec, source: str, classes: Mapping[str, str | None] | None) -> DataSpec:
     """Other faces, read and aligned alike; votes and class names are of the fit's own source."""
+    if place_in_own(own, source) not in (None, "."):
+        raise InputError(
+            f"Expected `--data` to be other faces than those of the fit, but `{source}` lies in `{own.source}`, which "
+            f"the committee was fitted on: by itself it would be divided anew. Leave `--data` out: `--split test` is "
+            f"its test split."
+        )
     given = {**DataSpec.redirected(own.model_dump(exclude_none=True), source), "classes": classes}
     return DataSpec.model_validate({key: value for key, value in given.items() if key not in ("votes", "dedupe")})
 

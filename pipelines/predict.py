@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from pipelines.detection import Detect, FaceDetector
 from pipelines.drawing import Drawing
 from pipelines.drawing_place import check_place
 from pipelines.face_block import Shape
-from pipelines.face_stream import FaceStream, StoreStream
+from pipelines.face_stream import FaceStream, ImageStream, StoreStream
 from pipelines.home_path import expanded
 from pipelines.model_card import CARD
 from pipelines.output_place import check_file
+from pipelines.own_split import with_own_splits
 from pipelines.prediction_file import FORMATS, PredictionWriter, is_prediction_file, prediction_frame
 from pipelines.prediction_summary import Summary
 from pipelines.predictor import Predictor
@@ -207,6 +209,9 @@ def _stream(
         drawing.blank(name, content)
 
     keep = drawing.folder is not None
-    return open_stream(
+    stream = open_stream(
         inputs, detector=detector, classes=classes, shape=shape, missed=missed, keep=keep, skipped=skipped
     )
+    if isinstance(stream, ImageStream):
+        return stream
+    return replace(stream, listing=with_own_splits(stream.listing, stream.source, data))
