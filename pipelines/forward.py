@@ -62,6 +62,7 @@ def _padded(rows: npt.NDArray[Any], size: int) -> Iterator[tuple[npt.NDArray[Any
 
 def softmax(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     """Logits (..., K) to probabilities, in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # infinite logits become NaN, which is refused where votes are fused
+        shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     exponential = np.exp(shifted)
     return np.asarray(exponential / exponential.sum(axis=-1, keepdims=True))

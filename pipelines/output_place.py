@@ -39,7 +39,8 @@ def check_file(
         raise InputError(f"Expected `{option}` to end in one of {', '.join(suffixes)}, but got {path.name!r}.")
     folder = path.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"Expected `{option}` to lie in a folder to write to, but got `{folder}`.")
+        reason = "which may not be written to" if folder.is_dir() else "which is no folder: make it first"
+        raise InputError(f"Expected `{option}` to lie in a folder to write to, but got `{folder}`, {reason}.")
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "no plain file"
         raise InputError(f"Expected `{option}` to be a file, but `{path}` is {what}. Choose another name.")
