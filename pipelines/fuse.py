@@ -31,6 +31,7 @@ from pipelines.lock import locked
 from pipelines.origin import stored_origins
 from pipelines.spec_file import read_spec_file
 from pipelines.stored_posteriors import StoredPosteriors, save_held_out, stored_posteriors
+from pipelines.termination import uninterrupted
 from pipelines.yaml_file import write_yaml
 
 __all__ = [
@@ -59,9 +60,17 @@ class Fusion:
 
 
 def fuse_stored(
-    folder: Path, node: CommitteeNode, *, seed: int, facts: dict[str, Any], every_rule: bool = True
+    folder: Path,
+    node: CommitteeNode,
+    *,
+    seed: int,
+    facts: dict[str, Any],
+    every_rule: bool = True,
+    resolved: dict[str, Any] | None = None,
 ) -> Fusion:
-    """Fit the tree on the posteriors stored in a committee's folder; write committee, report and manifest.
+    """Fit the tree on the posteriors stored in a committee's folder; then write committee, report and manifest.
+
+    Until all rules are fitted, nothing in the folder changes.
 
     Args:
         folder: The committee's folder, with every member finished.
@@ -69,6 +78,7 @@ def fuse_stored(
         seed: Of the folds.
         facts: What else the report says.
         every_rule: Estimate every rule over all members as well, for comparison.
+        resolved: What the committee's YAML says from now on; None leaves it.
     """
     bank = stored_posteriors(folder, node.members)
     posteriors, labels = bank.posteriors, bank.labels
@@ -82,15 +92,18 @@ def fuse_stored(
     members = [member_row(specs[name], posteriors[name], labels) for name in node.members]
     rows = rows_of(members, estimates)
     rules = {name: {**asdict(e), "optimism": e.optimism} for name, e in estimates.items()}
-    unseal(folder)
-    (folder / PAGE).unlink(missing_ok=True)  # it shows other rules
-    save_held_out(folder, bank, held_out)
-    write_json(folder / COMMITTEE, committee.to_json())
-    write_json(folder / REPORT, {
-        **facts, "validation_faces": len(labels), "basis": bank.basis, "members": members, "rules": rules,
-    })  # fmt: skip
-    write_text(folder / "report.md", f"# Committee {folder.name}\n\nRules are {bank.basis}.\n\n{markdown(rows)}")
-    seal(folder, members=list(node.members))
+    with uninterrupted():
+        unseal(folder)
+        (folder / PAGE).unlink(missing_ok=True)  # it shows other rules
+        if resolved is not None:
+            write_yaml(folder / RESOLVED, resolved)
+        save_held_out(folder, bank, held_out)
+        write_json(folder / COMMITTEE, committee.to_json())
+        write_json(folder / REPORT, {
+            **facts, "validation_faces": len(labels), "basis": bank.basis, "members": members, "rules": rules,
+        })  # fmt: skip
+        write_text(folder / "report.md", f"# Committee {folder.name}\n\nRules are {bank.basis}.\n\n{markdown(rows)}")
+        seal(folder, members=list(node.members))
     return Fusion(committee, bank, rows)
 
 
@@ -133,13 +146,14 @@ def _fuse_again(folder: Path, console: Console, *, rule: str | None, groups: str
     chosen = rule is not None or groups is not None
     if chosen:
         node = _chosen_tree(folder, node.members, rule=rule, groups=groups)
-    facts = read_facts(folder)
+    resolved = None
     if chosen or asks_for_groups(content["committee"]):
         for note in group_notes(node):
             console.note(note)
-        unseal(folder)
-        write_yaml(folder / RESOLVED, {**content, "committee": node.tree()})
-    return fuse_stored(folder, node, seed=int(content["seed"]), facts=facts, every_rule=rule is None)
+        resolved = {**content, "committee": node.tree()}
+    return fuse_stored(
+        folder, node, seed=int(content["seed"]), facts=read_facts(folder), every_rule=rule is None, resolved=resolved
+    )
 
 
 def stored_tree(folder: Path) -> tuple[dict[str, Any], CommitteeNode]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["terminable"]
+__all__ = ["terminable", "uninterrupted"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -43,3 +43,20 @@ def terminable() -> Iterator[None]:
     finally:
         for number, handler in zip(_SIGNALS, previous, strict=True):
             signal.signal(number, handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put SIGTERM and SIGINT off to the end of a few writes that belong together, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    previous = [signal.signal(number, lambda sent, _frame: waiting.append(sent)) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in zip(_SIGNALS, previous, strict=True):
+            signal.signal(number, handler)
+        if waiting:
+            signal.raise_signal(waiting[0])
