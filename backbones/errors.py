@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-__all__ = ["EnsembleError", "InputError", "Problem", "nearest", "reason_of"]
+__all__ = ["EnsembleError", "InputError", "MisfitError", "Problem", "nearest", "reason_of"]
 
 
 class EnsembleError(Exception):
@@ -18,6 +18,10 @@ class EnsembleError(Exception):
 
 class InputError(EnsembleError, ValueError):
     """What the user handed over is wrong: printed without a traceback, exit code 2."""
+
+
+class MisfitError(InputError):
+    """Weights that are whole are of another network than the one they are given to."""
 
 
 class Problem(str):

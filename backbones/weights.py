@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from backbones.contract import Backbone
-from backbones.errors import InputError
+from backbones.errors import InputError, MisfitError
 from backbones.limits import WEIGHTS_BYTES, check_size, check_zip
 
 __all__ = ["LoadReport", "load_weights", "read_state_dict"]
@@ -121,7 +121,7 @@ def load_weights(
     # Checkpoints older than the batch counter of batch normalisation lack it; it matters to nobody.
     missing = tuple(name for name in own if name not in fitting and not name.endswith("num_batches_tracked"))
     if share < minimum:
-        raise InputError(
+        raise MisfitError(
             f"Expected `{path}` to fill at least {minimum:.0%} of the parameters of {type(backbone).__name__}, but got "
             f"{share:.0%}: {_explain(missing, own, converted)}. Use a checkpoint of this architecture and input size."
         )

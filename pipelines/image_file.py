@@ -23,7 +23,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".g
 """File name endings taken for images, in lower case."""
 
 _GREY_MODES = ("1", "L", "LA")
-_TIFF = (b"II*\0", b"MM\0*")
+_PILLOW_S = (b"II*\0", b"MM\0*", b"P2", b"P3", b"P5", b"P6")
+"""TIFF and Netpbm: OpenCV mixes a TIFF's transparency into its colours, and takes any Netpbm file as of 8 or 16 bits."""
 
 
 def decode_image(data: bytes, *, name: str) -> npt.NDArray[np.uint8]:
@@ -42,7 +43,7 @@ def decode_image(data: bytes, *, name: str) -> npt.NDArray[np.uint8]:
         InputError: It is no image, claims too many pixels, or neither OpenCV nor Pillow can decode it.
     """
     check_header(data, name=name)
-    image = None if data.startswith(_TIFF) else _decode_opencv(data)  # OpenCV mixes transparency into TIFF's colours
+    image = None if data.startswith(_PILLOW_S) else _decode_opencv(data)
     if image is None:
         image = _decode_pillow(data, name)
     if image.ndim == 3 and _is_grey(image):
@@ -121,13 +122,13 @@ def _decode_pillow(data: bytes, name: str) -> npt.NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whatever is odd about it: either there are pixels, or there are not
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                return _pixels(ImageOps.exif_transpose(opened))
+                return _pixels(ImageOps.exif_transpose(opened), netpbm=opened.format == "PPM")
     except Exception as error:  # a flipped byte makes Pillow raise about anything
         raise damaged(name, error) from error
 
 
-def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
-    if image.mode.startswith("I;16"):
+def _pixels(image: Image.Image, *, netpbm: bool = False) -> npt.NDArray[np.uint8]:
+    if image.mode.startswith("I;16") or (netpbm and image.mode == "I"):  # Pillow spreads Netpbm's grey over 16 bits
         return np.asarray(np.asarray(image) >> 8, dtype=np.uint8)
     if image.mode in ("I", "F"):
         return _grey_levels(np.asarray(image))

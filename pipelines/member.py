@@ -108,7 +108,7 @@ class Member:
                 if spec.grow is not None and pretrained:
                     check_growth(network, spec.grow, shape)
             except InputError as error:
-                raise InputError(f"member `{spec.name}`: {error}") from None
+                raise type(error)(f"member `{spec.name}`: {error}") from None
         layer = InputLayer(spec.input, face_size=face_size, convention=network.backbone.normalization)
         network = network.to(device).to(memory_format=torch.channels_last)
         return cls(

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import Outcome
 
 from pipelines import fuse
 from pipelines.stored_posteriors import StoredPosteriors
-from tests.support import Outcome
 
 Cli = Callable[..., Outcome]
 

@@ -39,6 +39,21 @@ def test_grey_is_two_dimensional(fmt, mode, colour):
     np.testing.assert_array_equal(decode_image(save(Image.fromarray(grey).convert(mode), fmt), name="x"), grey)
 
 
+@pytest.mark.parametrize("most", [1, 127, 255, 1023, 65535])
+def test_netpbm_is_spread_from_its_own_maximum(most, colour):
+    levels = np.rint(colour / 255 * most).astype(int)
+    shown = levels / most * 255
+    for pixels, plain, binary in ((levels[..., 0], "P2", "P5"), (levels, "P3", "P6")):
+        size = f"# a comment\n{pixels.shape[1]} {pixels.shape[0]}\n{most}\n"
+        files = (
+            f"{plain}\n{size}{' '.join(map(str, pixels.ravel()))}\n".encode(),
+            f"{binary}\n{size}".encode() + pixels.astype("u1" if most < 256 else ">u2").tobytes(),
+        )
+        for data in files:
+            decoded = decode_image(data, name="x")
+            np.testing.assert_allclose(decoded, shown[..., 0] if decoded.ndim == 2 else shown, atol=1)
+
+
 @pytest.mark.parametrize("fmt", ["PNG", "TIFF"])
 def test_16_bits_keep_the_upper_8(fmt):
     deep = np.arange(0, 65536, 8, dtype=np.uint16).reshape(64, 128)

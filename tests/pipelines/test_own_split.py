@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support import Outcome
 
 import pipelines
 from pipelines.face_loading import load_faces
-from tests.support import Outcome
 
 Cli = Callable[..., Outcome]
 

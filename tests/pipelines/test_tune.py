@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 from support import ROOT, Outcome
 
+from backbones.contract import InputShape
+from backbones.registry import BACKBONES
 from pipelines.plan import make_plan
 
 Cli = Callable[..., Outcome]
@@ -209,3 +212,19 @@ def test_a_damaged_weights_file_ends_the_search_and_leaves_the_trial_to_be_run(c
     assert outcome.code == 2
     assert "w.safetensors" in outcome.err
     assert not Path("out/trials.csv").exists()
+
+
+def test_weights_that_fit_some_values_fail_the_trials_of_the_others_alone(cli: Cli) -> None:
+    blocks = [{"filters": 4}, {"filters": 8}]
+    net = BACKBONES.build("scratch_cnn", InputShape(channels=1, size=48), blocks=blocks)
+    save_file(net.state_dict(), "w.safetensors")
+    member = MEMBERS.replace("{filters: 8}]}", "{filters: 8}]}\n    weights: {file: w.safetensors}")
+    search = "backbone.blocks.1.filters: {choices: [8, 16]}"
+    Path("members.yaml").write_text(
+        member.replace("epochs: 3", "epochs: 1") + f"\n  trials: 6\n  search: {{{search}}}\n"
+    )
+    outcome = cli("tune", "--no-track", "--out", "out")
+    assert outcome.code == 0, outcome.err
+    trials = trials_of(Path("out"))
+    assert {trial["backbone.blocks.1.filters"] for trial in trials} == {"8", "16"}
+    assert all(("to fill at least" in t["reason"]) == (t["backbone.blocks.1.filters"] == "16") for t in trials)
