@@ -31,7 +31,9 @@ from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_tables, evaluation_words
 from pipelines.evaluation_files import write_evaluation
+from pipelines.face_store import FaceStore
 from pipelines.fingerprint import digest_file
+from pipelines.fit_data import FitData, are_faces_of_fit
 from pipelines.looks import record_look
 from pipelines.own_split import place_in_own
 from pipelines.stored_answers import stored_answers
@@ -81,12 +83,12 @@ def evaluate_committee(
     content = read_resolved(folder)
     views = int(content["views"]) if tta is None else tta
     check_views(views, name="--tta")
-    own_faces = split == "validation" and data is None
+    own_data, own_faces = data is None, split == "validation" and data is None
     if own_faces and views == int(content["views"]):
         answers = stored_answers(folder, seed=int(content["seed"]))
     else:
-        other = None if data is None else _elsewhere(DataSpec.model_validate(content["data"]), data, classes)
-        answers = _from_networks(folder, content, split, other, views, device, console, workspace)
+        answers, own_data = _from_networks(folder, content, split, data, classes, views, device, console, workspace)
+        own_faces = split == "validation" and own_data
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation else {}
     basis = {"basis": read_json(folder / REPORT).get("basis")} if own_faces else {}
     report = {
@@ -94,7 +96,7 @@ def evaluate_committee(
         "views": views, **evaluation(answers), **basis, **steps,
     }  # fmt: skip
     if split == "test":
-        record_look(folder, committee, report, workspace, console, data=data)
+        record_look(folder, committee, report, workspace, console, data=None if own_data else data)
     place = folder / "evaluation" / (split if data is None else f"{Path(data).stem}-{split}")
     write_evaluation(place, report)
     for title, header, rows in evaluation_tables(report):
@@ -106,7 +108,10 @@ def evaluate_committee(
 
 def _elsewhere(own: DataSpec, source: str, classes: Mapping[str, str | None] | None) -> DataSpec:
     """Other faces, read and aligned alike; votes and class names are of the fit's own source."""
-    if place_in_own(own, source) not in (None, "."):
+    place = place_in_own(own, source)
+    if place == ".":
+        return own.model_copy(update={"classes": classes or own.classes})
+    if place is not None:
         raise InputError(
             f"Expected `--data` to be other faces than those of the fit, but `{source}` lies in `{own.source}`, which "
             f"the committee was fitted on: by itself it would be divided anew. Leave `--data` out: `--split test` is "
@@ -120,21 +125,21 @@ def _from_networks(
     folder: Path,
     content: Mapping[str, Any],
     split: str,
-    other: DataSpec | None,
+    source: str | None,
+    classes: Wanted | None,
     views: int,
     device: str | None,
     console: Console,
     workspace: Workspace,
-) -> Answers:
+) -> tuple[Answers, bool]:
+    """What the members' networks say of a split, and whether it is of the data of the fit."""
     from ensemble.perturbation import PerturbationPlan, fuse_views
-    from pipelines.data_opening import open_data, open_faces_of_fit
     from pipelines.predictor import Predictor
     from pipelines.views import view_probabilities
 
     predictor = Predictor.load(folder, device=device)
     predictor.check_complete()
-    of_fit = other is None
-    store = open_faces_of_fit(folder, workspace, console) if other is None else open_data(other, workspace, console)
+    store, of_fit = _open(folder, content, source, classes, console, workspace)
     if not store.counts.get(split):
         raise InputError(f"Expected faces in the {split} split of `{store.source}`, but it has none.")
     faces = _relabelled(store.split(split), predictor.classes, store.source, console)
@@ -149,8 +154,7 @@ def _from_networks(
         with console.bar(name, len(faces)) as bar:
             probs[name] = view_probabilities(member, faces.images, ids, plan=plan, views=views, advance=bar.set)
     cost = 1000 * (time.perf_counter() - started) / (len(faces) * views)
-    own_faces = of_fit and split == "validation"
-    fitted_on = own_faces and stored_posteriors(folder, predictor.committee.members).out_of_fold is None
+    fitted_on = of_fit and split == "validation" and "out-of-fold" not in read_json(folder / REPORT).get("basis", "")
 
     def fused(count: int) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
         """Members and committee over the first views; cross-fitted on the faces that the rules were fitted on."""
@@ -169,12 +173,35 @@ def _from_networks(
                 milliseconds=cost * count,
             )
         )  # fmt: skip
-    return Answers(
+    answers = Answers(
         committee=committee,
         calibrated=_calibrated(predictor.committee, committee, labels if fitted_on else None, int(content["seed"])),
         temperature=predictor.committee.temperature, members=members, labels=labels, classes=predictor.classes,
         curve=tuple(curve),
     )  # fmt: skip
+    return answers, of_fit
+
+
+def _open(
+    folder: Path,
+    content: Mapping[str, Any],
+    source: str | None,
+    classes: Wanted | None,
+    console: Console,
+    workspace: Workspace,
+) -> tuple[FaceStore, bool]:
+    """The faces, and whether they are those of the fit, under whatever name; drawn ones count as others."""
+    from pipelines.data_opening import open_data, open_faces_of_fit
+
+    if source is None:
+        return open_faces_of_fit(folder, workspace, console), True
+    store = open_data(_elsewhere(DataSpec.model_validate(content["data"]), source, classes), workspace, console)
+    own = source != "synthetic" and are_faces_of_fit(
+        folder, FitData(train=store.split("train"), validation=store.split("validation"))
+    )
+    if own:
+        console.note(f"{source}: the faces that the committee was fitted on")
+    return store, own
 
 
 def _calibrated(

@@ -13,7 +13,7 @@ from backbones.errors import InputError
 from ensemble.faces import Faces
 from pipelines.bundle import REPORT, read_facts
 
-__all__ = ["FitData", "require_faces_of_fit"]
+__all__ = ["FitData", "are_faces_of_fit", "require_faces_of_fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,11 @@ class FitData:
         """The same with a part of the training faces held out; `held_out` (N,) marks them."""
         places = np.flatnonzero(~held_out)
         return replace(self, train=self.train.take(places), whole=self.train, places=places)
+
+
+def are_faces_of_fit(folder: Path, faces: FitData) -> bool:
+    """Whether a committee was fitted on these, wherever they lie."""
+    return bool((read_facts(folder).get("data") or {}).get("digest") == faces.digest)
 
 
 def require_faces_of_fit(folder: Path, faces: FitData, source: str) -> None:

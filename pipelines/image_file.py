@@ -24,7 +24,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".g
 
 _GREY_MODES = ("1", "L", "LA")
 _PILLOW_S = (b"II*\0", b"MM\0*", b"P2", b"P3", b"P5", b"P6")
-"""TIFF and Netpbm: OpenCV mixes a TIFF's transparency into its colours, and takes any Netpbm file as of 8 or 16 bits."""
+"""TIFF and Netpbm: OpenCV mixes a TIFF's transparency into its colours, and takes all Netpbm for 8 or 16 bits."""
 
 
 def decode_image(data: bytes, *, name: str) -> npt.NDArray[np.uint8]:

@@ -214,4 +214,5 @@ def _stream(
     )
     if isinstance(stream, ImageStream):
         return stream
-    return replace(stream, listing=with_own_splits(stream.listing, stream.source, data))
+    own = with_own_splits(stream.listing, stream.source, data, committee=predictor.folder)
+    return replace(stream, listing=own)

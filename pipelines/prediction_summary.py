@@ -13,6 +13,7 @@ from ensemble.expression import class_named
 from ensemble.metric import wilson_interval
 from ensemble.predictions import Predictions
 from pipelines.face_block import FaceBlock
+from pipelines.own_split import LOST
 
 __all__ = ["Summary"]
 
@@ -70,6 +71,11 @@ class Summary:
         for split, count in self.known.items():
             if split == "test":
                 lines.append(f"test: {count:,} faces, not scored here.")
+                continue
+            if split == LOST:
+                lines.append(
+                    f"{count:,} faces, not scored: the data has changed since the fit, and its test faces may be here."
+                )
                 continue
             lines.append(f"{split or 'labelled'}: {self._scored(split)}{self._covered(split, count)}")
         if self.strange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from PIL import Image
 from support import Outcome
 
 import pipelines
+from ensemble.data_spec import DataSpec
 from pipelines.face_loading import load_faces
+from pipelines.own_split import place_in_own
 
 Cli = Callable[..., Outcome]
 
@@ -87,3 +90,70 @@ def test_the_same_faces_elsewhere_are_other_data(work: Path, cli: Cli) -> None:
     done = cli("predict", str(work / "elsewhere"), "--out", str(work / "p.csv"))
     assert done.code == 0, done.err
     assert "train: accuracy" in done.out
+
+
+def test_the_fit_s_own_faces_are_told_by_what_they_show(work: Path, cli: Cli) -> None:
+    assert cli("fuse", "--rule", "stacking").code == 0
+    shutil.copytree("faces", work / "copy")
+    scores = []
+    for args in ((), ("--data", "faces"), ("--data", str(work / "copy"))):
+        done = cli("evaluate", *args, "--tta", "1")
+        assert done.code == 0, done.err
+        scores.append(next(line.split() for line in done.out.splitlines() if "COMMITTEE" in line))
+    assert scores[0] == scores[1] == scores[2]
+
+
+def test_a_look_at_the_own_test_split_is_recorded_as_one(work: Path, cli: Cli) -> None:
+    shutil.copytree("mlruns/committees/own", work / "own")
+    done = cli("evaluate", "--committee", str(work / "own"), "--data", "faces", "--split", "test")
+    assert done.code == 0, done.err
+    looks = (work / "own" / "evaluation" / "looks.jsonl").read_text().splitlines()
+    assert ["data" in json.loads(look) for look in looks] == [False]
+
+
+def test_data_that_has_changed_keeps_what_is_known(work: Path, cli: Cli) -> None:
+    shutil.copytree("mlruns/committees/own", work / "own")
+    added = [Path("faces/train") / name / "added.png" for name in ("happy", "sad", "fear")]
+    try:
+        for path in added:
+            shutil.copy(next(path.parent.iterdir()), path)
+        done = cli("predict", "faces", "--committee", str(work / "own"), "--out", str(work / "p.csv"))
+    finally:
+        for path in added:
+            path.unlink(missing_ok=True)
+    assert done.code == 0, done.err
+    store = load_faces("faces", options={"validation": 0.25, "seed": 3}, cache=Path("mlruns/cache"))
+    assert "train: " not in done.out
+    assert f"of {store.counts['validation']} faces" in done.out
+    assert f"{store.counts['train'] + store.counts['test'] + len(added)} faces, not scored" in done.out
+
+
+def test_a_table_is_divided_as_it_was(work: Path, cli: Cli) -> None:
+    store = load_faces("synthetic", options={"count": 210}, cache=Path("mlruns/cache"))
+    rows = ["emotion,pixels"]
+    for split in ("train", "validation", "test"):
+        faces = store.split(split)
+        for image, label in zip(faces.images, faces.labels, strict=True):
+            rows.append(f"{label},{' '.join(map(str, np.asarray(image).ravel()))}")
+    (work / "faces.csv").write_text("\n".join(rows) + "\n")
+    (work / "own.yaml").write_text(
+        RECIPE.replace("source: faces", "source: faces.csv").replace("seed", "test: 0.3, seed")
+    )
+    os.chdir(work)
+    assert cli("fit", "--members", "own.yaml", "--jobs", "1", "--no-track").code == 0
+    done = cli("predict", "faces.csv", "--out", "p.csv")
+    assert done.code == 0, done.err
+    own = load_faces("faces.csv", options={"validation": 0.25, "seed": 3, "test": 0.3}, cache=Path("mlruns/cache"))
+    assert own.counts == {"train": 94, "validation": 53, "test": 63}
+    for split in ("train", "validation"):
+        assert any(
+            line.startswith(f"{split}: ") and f"of {own.counts[split]} " in line for line in done.out.split("\n")
+        )
+    assert "test: 63 faces, not scored here" in done.out
+
+
+def test_a_pack_does_not_know_where_its_faces_lay(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / "faces" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(work)
+    assert place_in_own(DataSpec(source="faces"), "faces/mine") is None
+    assert place_in_own(DataSpec(source=str(work / "faces")), "faces/mine") == "mine"
