@@ -10,14 +10,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
+import signal
 import threading
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from backbones.errors import InputError
 from pipelines.environment import prepare_environment
 
 if TYPE_CHECKING:  # not all of them are there on every system
+    from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 __all__ = ["end_with_parent", "run_aside", "worker_context"]
@@ -60,9 +63,40 @@ def run_aside(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -
 
     Raises:
         Exception: What it raises.
+        InputError: The process was killed.
     """
-    with ProcessPoolExecutor(max_workers=1, mp_context=worker_context()) as pool:
-        return pool.submit(function, *arguments, **named).result()
+    context = worker_context()
+    mine, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, function, arguments, named), daemon=True)
+    try:
+        process.start()
+        theirs.close()  # so that the end of the process is the end of the pipe
+        returned, answer = mine.recv()
+    except EOFError:
+        process.join()
+        raise InputError(
+            f"Expected a process that was started aside to reach its end, but it was ended from outside with code "
+            f"{process.exitcode} (-9: killed, often for lack of memory). Run the same command again."
+        ) from None
+    finally:
+        if process.pid is not None:
+            process.terminate()
+            process.join()
+        mine.close()
+    if not returned:
+        raise answer
+    return cast("R", answer)
+
+
+def _answer(pipe: Connection, function: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any]) -> None:
+    """What the process aside does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends it
+    end_with_parent()
+    try:
+        pipe.send((True, function(*arguments, **named)))
+    except Exception as error:  # noqa: BLE001 - raised by the parent
+        error.add_note(traceback.format_exc())
+        pipe.send((False, error))
 
 
 def end_with_parent() -> None:

@@ -93,17 +93,18 @@ class _Workforce:
                     assert isinstance(pipe, Connection)
                     self._receive(pipe)
         finally:
-            for _, process in self.working.values():
+            started = [process for _, process in self.working.values() if process.pid is not None]
+            for process in started:
                 process.terminate()
-            for _, process in self.working.values():
+            for process in started:
                 process.join()
 
     def _start(self, job: MemberJob) -> None:
         mine, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=_work, args=(job, theirs), daemon=True)
+        self.working[mine] = (job.spec.name, process)  # before it starts, in case that is interrupted
         process.start()
         theirs.close()  # so that the end of the worker is the end of the pipe
-        self.working[mine] = (job.spec.name, process)
 
     def _receive(self, pipe: Connection) -> None:
         name, process = self.working[pipe]

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from backbones.errors import InputError
 from pipelines.worker_process import run_aside, worker_context
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,36 @@ def test_what_is_called_aside_returns_and_raises() -> None:
     assert run_aside(os.getpid) != os.getpid()
     with pytest.raises(ValueError, match="invalid literal"):
         run_aside(int, "x")
+
+
+def test_a_call_aside_that_is_killed_is_told() -> None:
+    with pytest.raises(InputError, match="ended from outside with code 3"):
+        run_aside(os._exit, 3)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+def test_an_interrupted_call_aside_ends_without_a_word(tmp_path: Path, seconds: float) -> None:
+    code = """
+import os, sys, threading, time
+from pipelines import worker_process
+from pipelines.termination import terminable
+
+if __name__ == "__main__":
+    worker_process._LOADED_ONCE = []
+    worker_process.worker_context()
+    try:
+        with terminable():
+            threading.Timer(float(sys.argv[1]), lambda: os.kill(os.getpid(), 15)).start()
+            worker_process.run_aside(time.sleep, 60)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+    (tmp_path / "program.py").write_text(code)
+    result = subprocess.run(
+        [sys.executable, tmp_path / "program.py", str(seconds)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (result.stdout, result.stderr, result.returncode) == ("interrupted\n", "", 0)
 
 
 @pytest.mark.skipif(not FORKS, reason="workers are forked on Linux only")
