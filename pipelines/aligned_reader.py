@@ -44,6 +44,7 @@ class AlignedReader:
         align: Template, size, colours and detector.
         device: Where the detector runs.
         folder: The landmarks are kept here; its name stands for the source, the reader and the detector.
+        fit: Whether a committee is to be fitted on them, and not only judged.
         progress: Called with (images searched, images in all).
     """
 
@@ -54,9 +55,10 @@ class AlignedReader:
         *,
         device: torch.device,
         folder: Path,
+        fit: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.reader, self.align = reader, align
+        self.reader, self.align, self.fit = reader, align, fit
         self.device, self.folder, self.progress = device, folder, progress
         self.excluded: dict[str, int] = {}
 
@@ -67,7 +69,7 @@ class AlignedReader:
             InputError: The data set is unfit, or a split that it needs has no face left.
         """
         listing = self.reader.scan(source, skipped)
-        check_listing(listing, source=str(source))  # before minutes of searching
+        check_listing(listing, source=str(source), fit=self.fit)  # before minutes of searching
         self._listing = listing
         self._landmarks = self._find(source, listing)
         found = _found(self._landmarks)

@@ -6,7 +6,6 @@ Exit codes: 0 done, 2 wrong input (one message, no traceback), 1 a fault of the 
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -14,10 +13,11 @@ import typer
 
 from backbones.errors import EnsembleError, InputError, reason_of
 from pipelines.command.data import app as data_app
+from pipelines.command.evaluate import evaluate
 from pipelines.command.explain import explain
 from pipelines.command.export import export
 from pipelines.command.members import app as members_app
-from pipelines.command.option import Classes, Committee, Data, Device, Members, OwnCommittee, Quiet, Weights
+from pipelines.command.option import Data, Device, Members, OwnCommittee, Quiet, Weights
 from pipelines.command.pack import pack
 from pipelines.command.predict import predict
 from pipelines.command.report import report
@@ -40,14 +40,6 @@ app = typer.Typer(
 app.add_typer(members_app, name="members")
 app.add_typer(weights_app, name="weights")
 app.add_typer(data_app, name="data")
-
-
-class Split(StrEnum):
-    """Which faces."""
-
-    train = "train"
-    validation = "validation"
-    test = "test"
 
 
 @app.command()
@@ -117,33 +109,7 @@ app.command()(export)
 app.command()(pack)
 
 
-@app.command()
-def evaluate(
-    committee: Committee = None,
-    split: Annotated[
-        Split, typer.Option(help="Faces to evaluate on; a look at `test` is recorded.")
-    ] = Split.validation,
-    data: Annotated[Optional[str], typer.Option(help="Labelled faces other than those of the fit.")] = None,  # noqa: UP045
-    classes: Classes = None,
-    tta: Annotated[Optional[int], typer.Option(help="Views of each face [those of the fit].")] = None,  # noqa: UP045
-    ablation: Annotated[bool, typer.Option("--ablation", help="Also what each member is worth.")] = False,
-    device: Device = None,
-    quiet: Quiet = False,
-) -> None:
-    """Score a committee, by class and member.
-
-    Scores, classes, confusion, confidence, and whether it beats its best member.
-    """
-    from pipelines.class_option import read_wanted
-
-    wanted = read_wanted(classes or [])
-    from pipelines.evaluate import evaluate_committee
-
-    evaluate_committee(
-        committee, split=split.value, data=data, classes=wanted, tta=tta, ablation=ablation, device=device, quiet=quiet
-    )
-
-
+app.command()(evaluate)
 app.command()(report)
 
 

@@ -18,7 +18,13 @@ __all__ = ["open_data", "open_faces_of_fit"]
 
 
 def open_data(
-    spec: DataSpec, workspace: Workspace, console: Console, *, device: str | None = None, fit: bool = False
+    spec: DataSpec,
+    workspace: Workspace,
+    console: Console,
+    *,
+    device: str | None = None,
+    fit: bool = False,
+    judged: bool = False,
 ) -> FaceStore:
     """Decode the faces of a data spec, or open them from the cache, with a progress bar.
 
@@ -28,6 +34,7 @@ def open_data(
         console: Told how many faces there are, and how many images had none to align.
         device: Where faces to align are looked for.
         fit: Whether members are trained on them: then every class that `classes` leaves needs training faces.
+        judged: Whether a committee is only judged on them, in which case any splits may be there.
 
     Raises:
         InputError: The data cannot be read, or is unfit.
@@ -43,6 +50,7 @@ def open_data(
             on_bad=spec.on_bad,
             cache=workspace.cache,
             device=device,
+            fit=not judged,
             progress=bar.set,
         )
     counts = ", ".join(f"{name} {count:,}" for name, count in store.counts.items())

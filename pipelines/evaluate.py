@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,9 @@ import numpy.typing as npt
 from backbones.errors import InputError
 from ensemble.ablation import added_one_by_one, left_out_one_by_one
 from ensemble.calibration import cross_calibrated
-from ensemble.class_map import ClassMap
 from ensemble.class_meaning import Wanted
 from ensemble.committee import Committee
-from ensemble.data_spec import DataSpec
 from ensemble.estimate import nested_probs
-from ensemble.faces import Faces
 from ensemble.metric import accuracy, nll
 from ensemble.perturbation import check_views
 from pipelines.bundle import COMMITTEE, REPORT, read_committee, read_json, read_resolved
@@ -31,11 +28,9 @@ from pipelines.committee_folder import find_committee
 from pipelines.console import Console
 from pipelines.evaluation import Answers, ViewsRow, evaluation, evaluation_tables, evaluation_words
 from pipelines.evaluation_files import write_evaluation
-from pipelines.face_store import FaceStore
 from pipelines.fingerprint import digest_file
-from pipelines.fit_data import FitData, are_faces_of_fit
+from pipelines.judged_faces import Judged, open_judged
 from pipelines.looks import record_look
-from pipelines.own_split import place_in_own
 from pipelines.stored_answers import stored_answers
 from pipelines.stored_posteriors import stored_posteriors
 from pipelines.workspace import Workspace
@@ -60,7 +55,8 @@ def evaluate_committee(
 
     Args:
         committee: Folder, name, MLflow run or model; default the newest finished one.
-        split: `train`, `validation` or `test`; a look at the test split is recorded before anything is shown.
+        split: `train`, `validation` or `test`, or `all` of other data; a look at test faces is recorded before anything
+            is shown.
         data: Labelled faces other than those the committee was fitted on; they may lack some of its classes.
         classes: What becomes of classes of `data`; labels are compared by the names that result.
         tta: Views that each member votes over; default those of the fit. Another number runs the networks.
@@ -83,11 +79,12 @@ def evaluate_committee(
     content = read_resolved(folder)
     views = int(content["views"]) if tta is None else tta
     check_views(views, name="--tta")
-    own_data, own_faces = data is None, split == "validation" and data is None
+    own_data, own_faces, tested = data is None, split == "validation" and data is None, False
     if own_faces and views == int(content["views"]):
         answers = stored_answers(folder, seed=int(content["seed"]))
     else:
-        answers, own_data = _from_networks(folder, content, split, data, classes, views, device, console, workspace)
+        answers, judged = _from_networks(folder, content, split, data, classes, views, device, console, workspace)
+        own_data, tested = judged.of_fit, judged.tested
         own_faces = split == "validation" and own_data
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation else {}
     basis = {"basis": read_json(folder / REPORT).get("basis")} if own_faces else {}
@@ -95,7 +92,7 @@ def evaluate_committee(
         "committee_folder": folder.name, "committee_sha256": digest_file(folder / COMMITTEE), "split": split,
         "views": views, **evaluation(answers), **basis, **steps,
     }  # fmt: skip
-    if split == "test":
+    if tested:
         record_look(folder, committee, report, workspace, console, data=None if own_data else data)
     place = folder / "evaluation" / (split if data is None else f"{Path(data).stem}-{split}")
     write_evaluation(place, report)
@@ -104,21 +101,6 @@ def evaluate_committee(
     console.result("\n".join(evaluation_words(report)))
     console.note(f"report: {place}")
     return report
-
-
-def _elsewhere(own: DataSpec, source: str, classes: Mapping[str, str | None] | None) -> DataSpec:
-    """Other faces, read and aligned alike; votes and class names are of the fit's own source."""
-    place = place_in_own(own, source)
-    if place == ".":
-        return own.model_copy(update={"classes": classes or own.classes})
-    if place is not None:
-        raise InputError(
-            f"Expected `--data` to be other faces than those of the fit, but `{source}` lies in `{own.source}`, which "
-            f"the committee was fitted on: by itself it would be divided anew. Leave `--data` out: `--split test` is "
-            f"its test split."
-        )
-    given = {**DataSpec.redirected(own.model_dump(exclude_none=True), source), "classes": classes}
-    return DataSpec.model_validate({key: value for key, value in given.items() if key not in ("votes", "dedupe")})
 
 
 def _from_networks(
@@ -131,18 +113,16 @@ def _from_networks(
     device: str | None,
     console: Console,
     workspace: Workspace,
-) -> tuple[Answers, bool]:
-    """What the members' networks say of a split, and whether it is of the data of the fit."""
+) -> tuple[Answers, Judged]:
+    """What the members' networks say of a split, and of which faces it is."""
     from ensemble.perturbation import PerturbationPlan, fuse_views
     from pipelines.predictor import Predictor
     from pipelines.views import view_probabilities
 
     predictor = Predictor.load(folder, device=device)
     predictor.check_complete()
-    store, of_fit = _open(folder, content, source, classes, console, workspace)
-    if not store.counts.get(split):
-        raise InputError(f"Expected faces in the {split} split of `{store.source}`, but it has none.")
-    faces = _relabelled(store.split(split), predictor.classes, store.source, console)
+    judged = open_judged(folder, split, source, classes, predictor.classes, console, workspace)
+    faces, of_fit = judged.faces, judged.of_fit
     if (faces.size, faces.channels) != (predictor.face_size, predictor.face_channels):
         raise InputError(
             f"Expected faces of {predictor.face_size} px and {predictor.face_channels} channel(s), as the committee "
@@ -179,29 +159,7 @@ def _from_networks(
         temperature=predictor.committee.temperature, members=members, labels=labels, classes=predictor.classes,
         curve=tuple(curve),
     )  # fmt: skip
-    return answers, of_fit
-
-
-def _open(
-    folder: Path,
-    content: Mapping[str, Any],
-    source: str | None,
-    classes: Wanted | None,
-    console: Console,
-    workspace: Workspace,
-) -> tuple[FaceStore, bool]:
-    """The faces, and whether they are those of the fit, under whatever name; drawn ones count as others."""
-    from pipelines.data_opening import open_data, open_faces_of_fit
-
-    if source is None:
-        return open_faces_of_fit(folder, workspace, console), True
-    store = open_data(_elsewhere(DataSpec.model_validate(content["data"]), source, classes), workspace, console)
-    own = source != "synthetic" and are_faces_of_fit(
-        folder, FitData(train=store.split("train"), validation=store.split("validation"))
-    )
-    if own:
-        console.note(f"{source}: the faces that the committee was fitted on")
-    return store, own
+    return answers, judged
 
 
 def _calibrated(
@@ -211,23 +169,6 @@ def _calibrated(
     if fitted_on is None or committee.temperature in (None, 1.0):
         return committee.calibrated(probs)
     return cross_calibrated(probs, fitted_on, seed=seed)
-
-
-def _relabelled(faces: Faces, classes: tuple[str, ...], source: str, console: Console) -> Faces:
-    """The faces with labels that count the committee's classes, by name; those of other classes are refused."""
-    labels = ClassMap.by_name(faces.classes, classes).labels(faces.labels)
-    strange = sorted({faces.classes[label] for label in faces.labels[labels < 0]})
-    if strange:
-        raise InputError(
-            f"Expected faces of the committee's classes {', '.join(classes)} in {source}, but "
-            f"{int((labels < 0).sum()):,} of its {faces.split} faces are of {', '.join(strange)}. Say what becomes of "
-            f"them: `--classes {strange[0]}=` leaves them out, `--classes {strange[0]}={classes[-1]}` makes them one "
-            f"of its classes."
-        )
-    absent = [name for k, name in enumerate(classes) if k not in labels]
-    if absent:
-        console.note(f"no {faces.split} face of {source} is of {', '.join(absent)}: macro F1 is that of the others")
-    return replace(faces, labels=labels, classes=classes)
 
 
 def _ablation(folder: Path, answers: Answers, *, seed: int) -> dict[str, Any]:

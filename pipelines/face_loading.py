@@ -11,17 +11,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from backbones.errors import InputError
 from ensemble.align_spec import AlignSpec
 from ensemble.binding import check_component
 from ensemble.canonical import canonical_json
 from ensemble.class_meaning import Wanted
 from ensemble.data_spec import OnBad
+from ensemble.faces import SPLITS
 from pipelines.atomic import write_checked_json
 from pipelines.face_store import META, FaceStore
 from pipelines.face_writer import write_faces
 from pipelines.fingerprint import FileFacts, digest_text
 from pipelines.home_path import expanded
+from pipelines.listing import check_splits
 from pipelines.mapped_reader import MappedReader
 from pipelines.readers import READERS, Decoder, Reader, choose_reader, require_source
 from pipelines.skip_report import SKIPPED, SkipReport
@@ -45,6 +49,7 @@ def load_faces(
     cache: Path,
     device: str | None = None,
     make: bool = True,
+    fit: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> FaceStore:
     """Open a data set, decoding and storing it first if it is new or has changed.
@@ -60,6 +65,7 @@ def load_faces(
         cache: The data set is stored in a folder of `<cache>/faces`, landmarks in one of `<cache>/landmarks`.
         device: Where faces are looked for; default CUDA where there is one.
         make: Whether to decode a data set that is not stored; otherwise it is refused.
+        fit: Whether a committee may be fitted on them, and not only judged: then some splits have to be there.
         progress: Called with (faces done, faces in all), first while looking for faces, then while decoding.
 
     Returns:
@@ -91,12 +97,13 @@ def load_faces(
     if store is None:
         decoder: Any = mapped or built
         if align is not None:
-            decoder = _aligned(decoder, align, content, cache, device, progress)
+            decoder = _aligned(decoder, align, content, cache, device, fit, progress)
         guard = cache / "faces" / "facts"
         with making(folder, is_there=lambda: FaceStore.open(folder, source) is not None, guard=guard) as temporary:
             meta = write_faces(
-                decoder, source, votes=votes, mapped=mapped, skipped=skipped, folder=temporary, progress=progress
-            )
+                decoder, source, votes=votes, mapped=mapped, skipped=skipped, fit=fit, folder=temporary,
+                progress=progress,
+            )  # fmt: skip
             if skipped:
                 meta["skipped"] = len(skipped)
                 skipped.write(temporary / SKIPPED)
@@ -105,6 +112,9 @@ def load_faces(
             write_checked_json(temporary / META, {"reader": name, **meta, "files": file_marks(temporary)})
         store = FaceStore.open_whole(folder, source)
     assert store is not None  # it has just been made
+    if fit:  # it may have been made for a judgement alone
+        counts = {split: store.counts.get(split, 0) for split in SPLITS}
+        check_splits(counts, np.count_nonzero(store.class_counts.get("train", ())), source=store.source)
     return store
 
 
@@ -123,6 +133,7 @@ def _aligned(
     content: Sequence[str],
     cache: Path,
     device: str | None,
+    fit: bool,
     progress: Callable[[int, int], None] | None,
 ) -> Decoder:
     """The reader's faces, aligned. Their landmarks depend on what is read and on the detector alone."""
@@ -131,7 +142,7 @@ def _aligned(
     from pipelines.landmarks import LANDMARKS_VERSION
 
     folder = cache / "landmarks" / digest_text([LANDMARKS_VERSION, align.detector, *content])[:32]
-    return AlignedReader(reader, align, device=choose_device(device), folder=folder, progress=progress)
+    return AlignedReader(reader, align, device=choose_device(device), folder=folder, fit=fit, progress=progress)
 
 
 def _choose_reader(source: str | Path, facts: FileFacts) -> str:

@@ -5,6 +5,7 @@ Every check that needs no pixel happens here, so that a wrong data set is refuse
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from backbones.errors import InputError
 from ensemble.expression import UNCERTAIN, canonical_expression
 from ensemble.faces import SPLITS
 
-__all__ = ["Listing", "UnevenFacesError", "check_listing"]
+__all__ = ["Listing", "UnevenFacesError", "check_listing", "check_splits"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +67,13 @@ class UnevenFacesError(Exception):
         self.listing = listing
 
 
-def check_listing(listing: Listing, *, source: str) -> None:
-    """Refuse data that no committee can honestly be fitted on.
+def check_listing(listing: Listing, *, source: str, fit: bool = True) -> None:
+    """Refuse data that no committee can honestly be fitted or judged on.
 
     Args:
         listing: What the reader found.
         source: Where, for the message.
+        fit: Whether one is fitted, for which some splits have to be there.
 
     Raises:
         InputError: Duplicate ids, an empty train or validation split, fewer training than validation faces, faces of
@@ -84,7 +86,9 @@ def check_listing(listing: Listing, *, source: str) -> None:
         )
     _check_classes(listing, source)
     _check_ids(listing, source)
-    _check_splits(listing, source)
+    if fit:
+        counts = {name: int((listing.splits == name).sum()) for name in SPLITS}
+        check_splits(counts, len(np.unique(listing.labels[listing.splits == "train"])), source=source)
     _check_groups(listing, source)
 
 
@@ -106,8 +110,17 @@ def _check_ids(listing: Listing, source: str) -> None:
         raise InputError(f"Expected every face once in {source}, but got {name!r} {count} times.")
 
 
-def _check_splits(listing: Listing, source: str) -> None:
-    counts = {name: int((listing.splits == name).sum()) for name in SPLITS}
+def check_splits(counts: Mapping[str, int], trained: int, *, source: str) -> None:
+    """Refuse splits that no committee can honestly be fitted on.
+
+    Args:
+        counts: Faces by split.
+        trained: Classes of the training faces.
+        source: Where they are, for the message.
+
+    Raises:
+        InputError: An empty train or validation split, fewer training than validation faces, or one class to learn.
+    """
     found = ", ".join(f"{count} {name}" for name, count in counts.items())
     for name in ("train", "validation"):
         if not counts[name]:
@@ -119,7 +132,7 @@ def _check_splits(listing: Listing, source: str) -> None:
         raise InputError(
             f"Expected more train than validation faces in {source}, but got {found}: the splits look swapped."
         )
-    if len(np.unique(listing.labels[listing.splits == "train"])) < 2:
+    if trained < 2:
         raise InputError(f"Expected training faces of at least 2 classes in {source}, but all are of one class.")
 
 

@@ -121,6 +121,8 @@ class ClassFolder:
         # Only the train folder is divided; without any other split folder it stands for all faces.
         test = 0.0 if "test" in named else self.test
         rows = np.flatnonzero(splits != "test")
+        if not len(rows):
+            return splits
         # An archive keeps its own order: dividing the sorted names gives it the same splits as the folder it was.
         rows = rows[np.argsort(np.array(ids)[rows], kind="stable")]
         splits[rows] = split_faces(
