@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from backbones.errors import InputError
 from ensemble.align_spec import AlignSpec
 from ensemble.binding import check_component
@@ -114,7 +112,7 @@ def load_faces(
     assert store is not None  # it has just been made
     if fit:  # it may have been made for a judgement alone
         counts = {split: store.counts.get(split, 0) for split in SPLITS}
-        check_splits(counts, np.count_nonzero(store.class_counts.get("train", ())), source=store.source)
+        check_splits(counts, sum(map(bool, store.class_counts.get("train", ()))), source=store.source)
     return store
 
 
