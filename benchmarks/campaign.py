@@ -42,6 +42,7 @@ RUNS = {
     "fer2013-laptop-doubled": ("benchmarks/laptop/doubled.yaml", "2 CPU cores"),
     "fer2013-laptop-taught": ("benchmarks/laptop/taught.yaml", "2 CPU cores"),
     "fer2013-laptop-distilled": ("benchmarks/laptop/distilled.yaml", "2 CPU cores"),
+    "fer2013-laptop-mixed": ("benchmarks/laptop/mixed.yaml", "2 CPU cores"),
     "fer2013-gpu": ("members/fer2013.yaml", "one H200"),
 }
 """Recipes, and what they are meant for."""
