@@ -84,8 +84,8 @@ def evaluate_committee(
         answers = stored_answers(folder, seed=int(content["seed"]))
     else:
         answers, judged = _from_networks(folder, content, split, data, classes, views, device, console, workspace)
-        own_data, tested = judged.of_fit, judged.tested
-        own_faces = split == "validation" and own_data
+        own_data, tested = judged.own, judged.tested
+        own_faces = split == "validation" and judged.of_fit
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation else {}
     basis = {"basis": read_json(folder / REPORT).get("basis")} if own_faces else {}
     report = {

@@ -57,7 +57,7 @@ def write_faces(
         Classes, shape, counts and digests, fit for JSON.
 
     Raises:
-        InputError: The source cannot be read, or no committee can be fitted on it.
+        InputError: The source cannot be read, or no committee can be fitted, or judged, on it.
     """
     listing = reader.scan(source, skipped)
     check_listing(listing, source=str(source), fit=fit)

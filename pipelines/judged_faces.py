@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from backbones.errors import InputError
+from ensemble.bank import load_posteriors
 from ensemble.class_map import ClassMap
 from ensemble.class_meaning import Wanted
 from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
-from pipelines.bundle import read_resolved
+from pipelines.bundle import POSTERIORS, read_committee, read_resolved
 from pipelines.console import Console
 from pipelines.data_opening import open_data, open_faces_of_fit
 from pipelines.face_store import FaceStore
 from pipelines.fit_data import FitData, are_faces_of_fit
 from pipelines.image_tree import class_of
-from pipelines.own_split import place_in_own
+from pipelines.own_split import own_place_in, place_in_own
 from pipelines.workspace import Workspace
 
 __all__ = ["Judged", "open_judged"]
@@ -31,11 +32,13 @@ class Judged:
 
     Attributes:
         faces: With labels that count the committee's classes.
-        of_fit: Whether they are of the data of its fit, under whatever name; drawn ones count as others.
+        own: Whether they are read from where those of the fit lie.
+        of_fit: Whether they are so, or show the same; drawn ones count as others.
         tested: Whether test faces are among them.
     """
 
     faces: Faces
+    own: bool
     of_fit: bool
     tested: bool
 
@@ -63,16 +66,18 @@ def open_judged(
     Raises:
         InputError: The data cannot be read, has no such split, or has faces of other classes.
     """
-    if source is None:
+    spec = DataSpec.model_validate(read_resolved(folder)["data"])
+    own = source is None or _is_own(spec, source, classes)
+    if own:
         store, of_fit = open_faces_of_fit(folder, workspace, console), True
     else:
-        own = DataSpec.model_validate(read_resolved(folder)["data"])
-        store = open_data(_elsewhere(own, source, classes), workspace, console, judged=True)
+        assert source is not None
+        store = open_data(_elsewhere(spec, source, classes), workspace, console, judged=True)
         of_fit = source != "synthetic" and _is_of_fit(folder, store)
         if of_fit:
             console.note(f"{source}: the faces that the committee was fitted on")
-        elif split != "all" and _is_undivided(store):
-            console.note(f"{source} is not divided, its {split} faces are drawn; `--split all` takes all of its faces")
+        elif split != "all" and _is_drawn(store, split):
+            console.note(f"{source} names no {split} faces, so these are drawn; `--split all` takes all of its faces")
     if split == "all" and of_fit:
         raise InputError("Expected other faces than those of the fit because of `--split all`: name them, `--data`.")
     if split != "all" and not store.counts.get(split):
@@ -82,20 +87,51 @@ def open_judged(
         )
     faces = _whole(store) if split == "all" else store.split(split)
     tested = split == "test" or (split == "all" and "test" in store.counts)
-    return Judged(faces=_relabelled(faces, known, store.source, console), of_fit=of_fit, tested=tested)
+    labelled = _relabelled(faces, known, store.source, console)
+    return Judged(faces=labelled, own=own, of_fit=of_fit, tested=tested)
+
+
+def _is_own(spec: DataSpec, source: str, classes: Wanted | None) -> bool:
+    """Whether a source is that of the fit; what lies in it, or around it, is refused."""
+    place, inside = place_in_own(spec, source), own_place_in(spec, source)
+    if place == "." and classes:
+        raise InputError("Expected `--classes` beside other data only: the faces of the fit have the committee's classes.")
+    if place not in (None, ".") or inside is not None:
+        how = "holds" if place is None else "lies in"
+        raise InputError(
+            f"Expected `--data` to be other faces than those of the fit, but `{source}` {how} `{spec.source}`, which "
+            f"the committee was fitted on, and would be divided anew. Leave `--data` out: `--split test` is its test "
+            f"split."
+        )
+    return place == "."
 
 
 def _is_of_fit(folder: Path, store: FaceStore) -> bool:
+    """Whether the faces are those of the fit, or the validation faces have their names and labels.
+
+    Votes count in the digest of a fit, and training faces that were left out do not.
+    """
     if not {"train", "validation"} <= set(store.counts):
         return False
-    return are_faces_of_fit(folder, FitData(train=store.split("train"), validation=store.split("validation")))
+    train, validation = store.split("train"), store.split("validation")
+    if are_faces_of_fit(folder, FitData(train=train, validation=validation)):
+        return True
+    try:
+        bank = load_posteriors(folder / "members" / read_committee(folder).members[0] / POSTERIORS)
+    except InputError:
+        return False  # a pack has none
+    judged = bank.splits["validation"]
+    if judged.labels is None or sorted(judged.ids.tolist()) != sorted(validation.ids.tolist()):
+        return False
+    known = dict(zip(judged.ids.tolist(), (bank.classes[k] for k in judged.labels), strict=True))
+    return all(known[i] == store.classes[k] for i, k in zip(validation.ids.tolist(), validation.labels, strict=True))
 
 
-def _is_undivided(store: FaceStore) -> bool:
-    """Whether no folder of a source in class folders names a split."""
+def _is_drawn(store: FaceStore, split: str) -> bool:
+    """Whether no folder of a source in class folders names the split."""
     if store.reader != "class_folder":
         return False
-    return not any(class_of(str(name))[1] for split in store.counts for name in store.names(split))
+    return not any(class_of(str(name))[1] == split for own in store.counts for name in store.names(own))
 
 
 def _whole(store: FaceStore) -> Faces:
@@ -111,15 +147,6 @@ def _whole(store: FaceStore) -> Faces:
 
 def _elsewhere(own: DataSpec, source: str, classes: Mapping[str, str | None] | None) -> DataSpec:
     """Other faces, read and aligned alike; votes and class names are of the fit's own source."""
-    place = place_in_own(own, source)
-    if place == ".":
-        return own.model_copy(update={"classes": classes or own.classes})
-    if place is not None:
-        raise InputError(
-            f"Expected `--data` to be other faces than those of the fit, but `{source}` lies in `{own.source}`, which "
-            f"the committee was fitted on: by itself it would be divided anew. Leave `--data` out: `--split test` is "
-            f"its test split."
-        )
     given = {**DataSpec.redirected(own.model_dump(exclude_none=True), source), "classes": classes}
     return DataSpec.model_validate({key: value for key, value in given.items() if key not in ("votes", "dedupe")})
 

@@ -1,4 +1,4 @@
-"""Finds faces of the data that a committee was fitted on under another name: one folder of it, or the whole.
+"""Finds faces of the data that a committee was fitted on under another name: a folder of it, the whole, one around it.
 
 Read by itself, such a folder would be divided anew, and its test faces would pass for training or validation faces.
 """
@@ -20,7 +20,7 @@ from pipelines.listing import Listing
 from pipelines.readers import READERS, choose_reader
 from pipelines.skip_report import SkipReport
 
-__all__ = ["LOST", "place_in_own", "with_own_splits"]
+__all__ = ["LOST", "own_place_in", "place_in_own", "with_own_splits"]
 
 LOST = "lost"
 """Stands for the split of faces of the fit's own data, where that has changed and they may have been in any."""
@@ -44,6 +44,22 @@ def place_in_own(spec: DataSpec, source: str | Path) -> str | None:
     return path.relative_to(own).as_posix() if inside else None
 
 
+def own_place_in(spec: DataSpec, source: str | Path) -> str | None:
+    """Where the folder that a committee was fitted on lies in another one.
+
+    Args:
+        spec: The data of the fit.
+        source: A file or folder.
+
+    Returns:
+        The Posix path of the fit's source within it; None if it does not lie there, or is no folder.
+    """
+    if not Path(spec.source).is_absolute():
+        return None
+    own, path = Path(spec.source).resolve(), expanded(source).resolve()
+    return own.relative_to(path).as_posix() if own.is_dir() and own != path and own.is_relative_to(path) else None
+
+
 def with_own_splits(listing: Listing, source: Path, spec: DataSpec, *, committee: Path) -> Listing:
     """Give faces of the fit's own data the splits that they had there.
 
@@ -55,12 +71,21 @@ def with_own_splits(listing: Listing, source: Path, spec: DataSpec, *, committee
         spec: The data of the fit.
         committee: The folder that the fit has left.
     """
-    place = place_in_own(spec, source)
-    if place is None:
+    place, inside = place_in_own(spec, source), own_place_in(spec, source)
+    if place is None and inside is None:
         return listing
     names = [str(name) for name in listing.entries or listing.ids]
     known = _splits_of_fit(spec, committee)
-    splits = [known.get(name if place == "." else f"{place}/{name}", LOST) for name in names]
+    if inside is None:
+        splits = [known.get(name if place == "." else f"{place}/{name}", LOST) for name in names]
+    else:  # what else is there keeps a test folder's name; drawn names mean nothing beside those of the fit
+        pairs = zip(names, listing.splits.tolist(), strict=True)
+        splits = [
+            known.get(name.removeprefix(f"{inside}/"), LOST)
+            if name.startswith(f"{inside}/")
+            else ("test" if split == "test" else "")
+            for name, split in pairs
+        ]
     return replace(listing, splits=np.array(splits, dtype="<U10"))
 
 

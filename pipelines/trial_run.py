@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from backbones.errors import InputError, MisfitError
+from backbones.errors import InputError
 from ensemble.metric import accuracy
 from ensemble.spec import MemberSpec
 from pipelines.atomic import write_json
@@ -142,8 +142,6 @@ class TrialRun:
     def _build(self, data: FitData) -> Member:
         try:
             return self._built(data, self.weights)
-        except MisfitError as error:  # they may fit other values
-            raise UnbuiltError(str(error)) from None
         except InputError:
             try:
                 self._built(data, None)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from backbones.errors import InputError, nearest
+from backbones.errors import InputError, MisfitError, nearest
 from ensemble.canonical import digest_of
 from ensemble.spec import MemberSpec
 from ensemble.tune_spec import TuneSpec
@@ -77,6 +77,8 @@ def tune_member(
 
 
 _UNFIT = "these values do not go together"
+_SHAPING = "backbone", "input"
+"""What shapes a network, so that weights may fit it with some values and not with others."""
 
 
 class _Search:
@@ -153,6 +155,8 @@ class _Search:
         except (DivergedError, MemoryShortError, UnbuiltError) as error:
             return f"{_UNFIT}: {error}" if isinstance(error, UnbuiltError) else str(error)
         except InputError as error:
+            if isinstance(error, MisfitError) and any(place.startswith(_SHAPING) for place in trial.values):
+                return f"{_UNFIT}: {error}"
             raise InputError(f"trial {trial.number} ({_listed(trial.values)}): {error}") from None
 
     def _tidy(self, study: Study, trials: list[Trial]) -> None:

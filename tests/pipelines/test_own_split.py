@@ -157,3 +157,63 @@ def test_a_pack_does_not_know_where_its_faces_lay(work: Path, monkeypatch: pytes
     monkeypatch.chdir(work)
     assert place_in_own(DataSpec(source="faces"), "faces/mine") is None
     assert place_in_own(DataSpec(source=str(work / "faces")), "faces/mine") == "mine"
+
+
+def test_a_folder_around_the_fit_s_own_keeps_its_splits(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = load_faces("synthetic", options={"count": 210}, cache=Path("cache"))
+    for split in ("train", "test"):
+        faces = store.split(split)
+        for number, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+            place = Path("faces") / split / faces.classes[label]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.array(image)).save(place / f"{split}{number}.png")
+    Path("own.yaml").write_text(RECIPE.replace("source: faces", "source: faces/train"))
+    assert cli("fit", "--members", "own.yaml", "--jobs", "1", "--no-track").code == 0
+    own = load_faces("faces/train", options={"validation": 0.25, "seed": 3}, cache=Path("mlruns/cache"))
+    done = cli("predict", "faces", "--out", "p.csv")
+    assert done.code == 0, done.err
+    for split in ("train", "validation"):
+        assert f"of {own.counts[split]} faces" in next(
+            x for x in done.out.splitlines() if x.startswith(f"{split}: acc")
+        )
+    tested = own.counts["test"] + store.counts["test"]
+    assert f"test: {tested} faces, not scored here" in done.out
+    refused = cli("evaluate", "--data", "faces", "--split", "train")
+    assert refused.code == 2
+    assert "`faces` holds" in refused.err.replace("\n", " ")
+
+
+def test_own_data_that_has_changed_is_not_judged_as_other_data(work: Path, cli: Cli) -> None:
+    added = Path("faces/train/happy/added.png")
+    try:
+        shutil.copy(next(added.parent.iterdir()), added)
+        done = cli("evaluate", "--data", "faces", "--split", "validation", "--tta", "1")
+    finally:
+        added.unlink(missing_ok=True)
+    assert done.code == 2
+    assert "holds others" in done.err.replace("\n", " ")
+
+
+def test_classes_are_for_other_data(work: Path, cli: Cli) -> None:
+    done = cli("evaluate", "--data", "faces", "--classes", "sad=", "--split", "train")
+    assert done.code == 2
+    assert "`--classes` beside other data only" in done.err.replace("\n", " ")
+
+
+def test_a_copy_is_known_where_the_fit_left_faces_out(work: Path, cli: Cli) -> None:
+    shutil.copytree("faces", work / "faces")
+    twin = next((work / "faces" / "train" / "happy").iterdir())
+    (work / "own.yaml").write_text(RECIPE.replace("source: faces", "source: faces, dedupe: true"))
+    os.chdir(work)
+    shutil.copy(twin, twin.with_name("twin.png"))
+    assert cli("fit", "--members", "own.yaml", "--jobs", "1", "--no-track").code == 0
+    shutil.copytree("faces", "copy")
+    done = cli("evaluate", "--data", "copy")
+    assert done.code == 0, done.err
+    assert "the faces that the committee was fitted on" in done.err.replace("\n", " ")
+    assert cli("evaluate", "--data", "copy", "--split", "all").code == 2
+    assert cli("evaluate", "--data", "copy", "--split", "test").code == 0
+    looks = Path("mlruns/committees/own/evaluation/looks.jsonl").read_text().splitlines()
+    assert json.loads(looks[0])["data"] == "copy"

@@ -228,3 +228,15 @@ def test_weights_that_fit_some_values_fail_the_trials_of_the_others_alone(cli: C
     trials = trials_of(Path("out"))
     assert {trial["backbone.blocks.1.filters"] for trial in trials} == {"8", "16"}
     assert all(("to fill at least" in t["reason"]) == (t["backbone.blocks.1.filters"] == "16") for t in trials)
+
+
+def test_weights_that_fit_no_values_end_the_search_at_once(cli: Cli) -> None:
+    net = BACKBONES.build("scratch_cnn", InputShape(channels=1, size=48), blocks=[{"filters": 5}])
+    save_file(net.state_dict(), "w.safetensors")
+    member = MEMBERS.replace("{filters: 8}]}", "{filters: 8}]}\n    weights: {file: w.safetensors}")
+    Path("members.yaml").write_text(member + "\n  trials: 3\n  search: {optimizer.lr: {choices: [0.001]}}\n")
+    outcome = cli("tune", "--no-track", "--out", "out")
+    assert outcome.code == 2
+    assert "trial 0" in outcome.err
+    assert "to fill at least" in outcome.err
+    assert "do not go together" not in outcome.err
