@@ -95,7 +95,9 @@ def _is_own(spec: DataSpec, source: str, classes: Wanted | None) -> bool:
     """Whether a source is that of the fit; what lies in it, or around it, is refused."""
     place, inside = place_in_own(spec, source), own_place_in(spec, source)
     if place == "." and classes:
-        raise InputError("Expected `--classes` beside other data only: the faces of the fit have the committee's classes.")
+        raise InputError(
+            "Expected `--classes` beside other data only: the faces of the fit have the committee's classes."
+        )
     if place not in (None, ".") or inside is not None:
         how = "holds" if place is None else "lies in"
         raise InputError(
