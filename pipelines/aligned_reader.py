@@ -44,7 +44,7 @@ class AlignedReader:
         align: Template, size, colours and detector.
         device: Where the detector runs.
         folder: The landmarks are kept here; its name stands for the source, the reader and the detector.
-        fit: Whether a committee is to be fitted on them, and not only judged.
+        judged: Whether a committee is only judged on them, in which case any splits may be there.
         progress: Called with (images searched, images in all).
     """
 
@@ -55,10 +55,10 @@ class AlignedReader:
         *,
         device: torch.device,
         folder: Path,
-        fit: bool = True,
+        judged: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.reader, self.align, self.fit = reader, align, fit
+        self.reader, self.align, self.judged = reader, align, judged
         self.device, self.folder, self.progress = device, folder, progress
         self.excluded: dict[str, int] = {}
 
@@ -69,7 +69,7 @@ class AlignedReader:
             InputError: The data set is unfit, or a split that it needs has no face left.
         """
         listing = self.reader.scan(source, skipped)
-        check_listing(listing, source=str(source), fit=self.fit)  # before minutes of searching
+        check_listing(listing, source=str(source), judged=self.judged)  # before minutes of searching
         self._listing = listing
         self._landmarks = self._find(source, listing)
         found = _found(self._landmarks)

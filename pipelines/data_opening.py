@@ -50,7 +50,7 @@ def open_data(
             on_bad=spec.on_bad,
             cache=workspace.cache,
             device=device,
-            fit=not judged,
+            judged=judged,
             progress=bar.set,
         )
     counts = ", ".join(f"{name} {count:,}" for name, count in store.counts.items())

@@ -79,21 +79,20 @@ def evaluate_committee(
     content = read_resolved(folder)
     views = int(content["views"]) if tta is None else tta
     check_views(views, name="--tta")
-    own_data, own_faces, tested = data is None, split == "validation" and data is None, False
-    if own_faces and views == int(content["views"]):
+    judged: Judged | None = None
+    if split == "validation" and data is None and views == int(content["views"]):
         answers = stored_answers(folder, seed=int(content["seed"]))
     else:
         answers, judged = _from_networks(folder, content, split, data, classes, views, device, console, workspace)
-        own_data, tested = judged.own, judged.tested
-        own_faces = split == "validation" and judged.of_fit
     steps = _ablation(folder, answers, seed=int(content["seed"])) if ablation else {}
+    own_faces = split == "validation" and (judged is None or judged.of_fit)
     basis = {"basis": read_json(folder / REPORT).get("basis")} if own_faces else {}
     report = {
         "committee_folder": folder.name, "committee_sha256": digest_file(folder / COMMITTEE), "split": split,
         "views": views, **evaluation(answers), **basis, **steps,
     }  # fmt: skip
-    if tested:
-        record_look(folder, committee, report, workspace, console, data=None if own_data else data)
+    if judged is not None and judged.tested:
+        record_look(folder, committee, report, workspace, console, data=None if judged.own else data)
     place = folder / "evaluation" / (split if data is None else f"{Path(data).stem}-{split}")
     write_evaluation(place, report)
     for title, header, rows in evaluation_tables(report):

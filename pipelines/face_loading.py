@@ -47,7 +47,7 @@ def load_faces(
     cache: Path,
     device: str | None = None,
     make: bool = True,
-    fit: bool = True,
+    judged: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> FaceStore:
     """Open a data set, decoding and storing it first if it is new or has changed.
@@ -63,7 +63,7 @@ def load_faces(
         cache: The data set is stored in a folder of `<cache>/faces`, landmarks in one of `<cache>/landmarks`.
         device: Where faces are looked for; default CUDA where there is one.
         make: Whether to decode a data set that is not stored; otherwise it is refused.
-        fit: Whether a committee may be fitted on them, and not only judged: then some splits have to be there.
+        judged: Whether a committee is only judged on them, in which case any splits may be there.
         progress: Called with (faces done, faces in all), first while looking for faces, then while decoding.
 
     Returns:
@@ -95,11 +95,11 @@ def load_faces(
     if store is None:
         decoder: Any = mapped or built
         if align is not None:
-            decoder = _aligned(decoder, align, content, cache, device, fit, progress)
+            decoder = _aligned(decoder, align, content, cache, device, judged, progress)
         guard = cache / "faces" / "facts"
         with making(folder, is_there=lambda: FaceStore.open(folder, source) is not None, guard=guard) as temporary:
             meta = write_faces(
-                decoder, source, votes=votes, mapped=mapped, skipped=skipped, fit=fit, folder=temporary,
+                decoder, source, votes=votes, mapped=mapped, skipped=skipped, judged=judged, folder=temporary,
                 progress=progress,
             )  # fmt: skip
             if skipped:
@@ -110,7 +110,7 @@ def load_faces(
             write_checked_json(temporary / META, {"reader": name, **meta, "files": file_marks(temporary)})
         store = FaceStore.open_whole(folder, source)
     assert store is not None  # it has just been made
-    if fit:  # it may have been made for a judgement alone
+    if not judged:  # it may have been made for a judgement alone
         counts = {split: store.counts.get(split, 0) for split in SPLITS}
         check_splits(counts, sum(map(bool, store.class_counts.get("train", ()))), source=store.source)
     return store
@@ -131,7 +131,7 @@ def _aligned(
     content: Sequence[str],
     cache: Path,
     device: str | None,
-    fit: bool,
+    judged: bool,
     progress: Callable[[int, int], None] | None,
 ) -> Decoder:
     """The reader's faces, aligned. Their landmarks depend on what is read and on the detector alone."""
@@ -140,7 +140,7 @@ def _aligned(
     from pipelines.landmarks import LANDMARKS_VERSION
 
     folder = cache / "landmarks" / digest_text([LANDMARKS_VERSION, align.detector, *content])[:32]
-    return AlignedReader(reader, align, device=choose_device(device), folder=folder, fit=fit, progress=progress)
+    return AlignedReader(reader, align, device=choose_device(device), folder=folder, judged=judged, progress=progress)
 
 
 def _choose_reader(source: str | Path, facts: FileFacts) -> str:

@@ -37,7 +37,7 @@ def write_faces(
     votes: Path | None,
     mapped: MappedReader | None = None,
     skipped: SkipReport | None = None,
-    fit: bool = True,
+    judged: bool = False,
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def write_faces(
         votes: FER+ votes file.
         mapped: The reader within `reader` that gives the faces the classes wanted, if there is one.
         skipped: Told of faces that cannot be read, which are then left out; None refuses them.
-        fit: Whether a committee is to be fitted on them, and not only judged.
+        judged: Whether a committee is only judged on them, in which case any splits may be there.
         folder: An empty folder; gets `<split>.{images,labels,ids,votes,groups}.npy`, and `unwanted.npy` of a map.
         progress: Called with (faces done, faces in all).
 
@@ -60,7 +60,7 @@ def write_faces(
         InputError: The source cannot be read, or no committee can be fitted, or judged, on it.
     """
     listing = reader.scan(source, skipped)
-    check_listing(listing, source=str(source), fit=fit)
+    check_listing(listing, source=str(source), judged=judged)
     arrays = _arrays(listing, votes, mapped)
     splits = [split for split in SPLITS if (listing.splits == split).any()]
     listing = _write_images(reader, source, listing, folder, progress)

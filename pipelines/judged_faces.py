@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from backbones.errors import InputError
-from ensemble.bank import load_posteriors
 from ensemble.class_map import ClassMap
 from ensemble.class_meaning import Wanted
 from ensemble.data_spec import DataSpec
 from ensemble.faces import Faces
-from pipelines.bundle import POSTERIORS, read_committee, read_resolved
+from pipelines.bundle import read_committee, read_resolved
 from pipelines.console import Console
 from pipelines.data_opening import open_data, open_faces_of_fit
 from pipelines.face_store import FaceStore
 from pipelines.fit_data import FitData, are_faces_of_fit
 from pipelines.image_tree import class_of
-from pipelines.own_split import own_place_in, place_in_own
+from pipelines.own_split import place_in_own
+from pipelines.stored_posteriors import stored_posteriors
 from pipelines.workspace import Workspace
 
 __all__ = ["Judged", "open_judged"]
@@ -93,13 +93,13 @@ def open_judged(
 
 def _is_own(spec: DataSpec, source: str, classes: Wanted | None) -> bool:
     """Whether a source is that of the fit; what lies in it, or around it, is refused."""
-    place, inside = place_in_own(spec, source), own_place_in(spec, source)
+    place = place_in_own(spec, source)
     if place == "." and classes:
         raise InputError(
             "Expected `--classes` beside other data only: the faces of the fit have the committee's classes."
         )
-    if place not in (None, ".") or inside is not None:
-        how = "holds" if place is None else "lies in"
+    if place not in (None, "."):
+        how = "holds" if place.startswith("..") else "lies in"
         raise InputError(
             f"Expected `--data` to be other faces than those of the fit, but `{source}` {how} `{spec.source}`, which "
             f"the committee was fitted on, and would be divided anew. Leave `--data` out: `--split test` is its test "
@@ -119,14 +119,11 @@ def _is_of_fit(folder: Path, store: FaceStore) -> bool:
     if are_faces_of_fit(folder, FitData(train=train, validation=validation)):
         return True
     try:
-        bank = load_posteriors(folder / "members" / read_committee(folder).members[0] / POSTERIORS)
+        bank = stored_posteriors(folder, read_committee(folder).members[:1])
     except InputError:
         return False  # a pack has none
-    judged = bank.splits["validation"]
-    if judged.labels is None or sorted(judged.ids.tolist()) != sorted(validation.ids.tolist()):
-        return False
-    known = dict(zip(judged.ids.tolist(), (bank.classes[k] for k in judged.labels), strict=True))
-    return all(known[i] == store.classes[k] for i, k in zip(validation.ids.tolist(), validation.labels, strict=True))
+    known = dict(zip(bank.ids.tolist(), (bank.classes[k] for k in bank.labels), strict=True))
+    return known == dict(zip(validation.ids.tolist(), (store.classes[k] for k in validation.labels), strict=True))
 
 
 def _is_drawn(store: FaceStore, split: str) -> bool:

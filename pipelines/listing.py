@@ -67,13 +67,13 @@ class UnevenFacesError(Exception):
         self.listing = listing
 
 
-def check_listing(listing: Listing, *, source: str, fit: bool = True) -> None:
+def check_listing(listing: Listing, *, source: str, judged: bool = False) -> None:
     """Refuse data that no committee can honestly be fitted or judged on.
 
     Args:
         listing: What the reader found.
         source: Where, for the message.
-        fit: Whether one is fitted, for which some splits have to be there.
+        judged: Whether one is only judged, for which any splits may be there.
 
     Raises:
         InputError: Duplicate ids, an empty train or validation split, fewer training than validation faces, faces of
@@ -86,7 +86,7 @@ def check_listing(listing: Listing, *, source: str, fit: bool = True) -> None:
         )
     _check_classes(listing, source)
     _check_ids(listing, source)
-    if fit:
+    if not judged:
         counts = {name: int((listing.splits == name).sum()) for name in SPLITS}
         check_splits(counts, len(np.unique(listing.labels[listing.splits == "train"])), source=source)
     _check_groups(listing, source)

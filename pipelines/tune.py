@@ -152,8 +152,10 @@ class _Search:
         try:
             with telling_memory(spec):
                 return run.run(listener)
-        except (DivergedError, MemoryShortError, UnbuiltError) as error:
-            return f"{_UNFIT}: {error}" if isinstance(error, UnbuiltError) else str(error)
+        except (DivergedError, MemoryShortError) as error:
+            return str(error)
+        except UnbuiltError as error:
+            return f"{_UNFIT}: {error}"
         except InputError as error:
             if isinstance(error, MisfitError) and any(place.startswith(_SHAPING) for place in trial.values):
                 return f"{_UNFIT}: {error}"

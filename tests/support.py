@@ -12,6 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from ensemble.faces import Faces
 from pipelines.lock import locked
 from pipelines.tracking_store import open_client
 
@@ -96,3 +100,11 @@ def copy_workspace(source: Path, target: Path) -> None:
     known = sys.modules.get("mlflow.tracking._tracking_service.utils")
     if known is not None:
         known._artifact_repos_cache.clear()  # places by run, and all copies have the same runs
+
+
+def write_class_folders(root: Path, faces: Faces) -> None:
+    """Write faces as PNG files, one folder per class, named after their split and number."""
+    for number, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+        folder = root / faces.classes[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.array(image)).save(folder / f"{faces.split}{number}.png")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from support import Outcome
+from support import Outcome, write_class_folders
 
 from pipelines.face_loading import load_faces
 
@@ -20,15 +19,10 @@ USAGES = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"
 
 def write_faces(place: Path, splits: tuple[str, ...] = ("train",)) -> int:
     """Some of the synthetic faces, one folder per class; returns how many."""
-    store, count = load_faces("synthetic", options={"count": 210}, cache=Path("mlruns/cache")), 0
+    store = load_faces("synthetic", options={"count": 210}, cache=Path("mlruns/cache"))
     for split in splits:
-        faces = store.split(split)
-        for number, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
-            folder = place / faces.classes[label]
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.array(image)).save(folder / f"{split}{number}.png")
-            count += 1
-    return count
+        write_class_folders(place, store.split(split))
+    return sum(store.counts[split] for split in splits)
 
 
 def write_table(path: Path, split: str) -> int:

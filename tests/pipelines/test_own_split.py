@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from support import Outcome
+from support import Outcome, write_class_folders
 
 import pipelines
 from ensemble.data_spec import DataSpec
@@ -40,11 +39,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         store = load_faces("synthetic", options={"count": 210}, cache=Path("cache"))
         for split in ("train", "test"):
-            faces = store.split(split)
-            for number, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
-                place = Path("faces") / split / faces.classes[label]
-                place.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(np.array(image)).save(place / f"{split}{number}.png")
+            write_class_folders(Path("faces") / split, store.split(split))
         Path("own.yaml").write_text(RECIPE)
         pipelines.fit("own.yaml", jobs=1, track=False, quiet=True)
     finally:
@@ -159,16 +154,10 @@ def test_a_pack_does_not_know_where_its_faces_lay(work: Path, monkeypatch: pytes
     assert place_in_own(DataSpec(source=str(work / "faces")), "faces/mine") == "mine"
 
 
-def test_a_folder_around_the_fit_s_own_keeps_its_splits(
-    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_around_the_fit_s_own_keeps_its_splits(cli: Cli) -> None:
     store = load_faces("synthetic", options={"count": 210}, cache=Path("cache"))
     for split in ("train", "test"):
-        faces = store.split(split)
-        for number, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
-            place = Path("faces") / split / faces.classes[label]
-            place.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.array(image)).save(place / f"{split}{number}.png")
+        write_class_folders(Path("faces") / split, store.split(split))
     Path("own.yaml").write_text(RECIPE.replace("source: faces", "source: faces/train"))
     assert cli("fit", "--members", "own.yaml", "--jobs", "1", "--no-track").code == 0
     own = load_faces("faces/train", options={"validation": 0.25, "seed": 3}, cache=Path("mlruns/cache"))
